@@ -1,0 +1,48 @@
+# Everything a developer runs. `make help` lists it.
+GO      ?= go
+BIN     := bin
+# infra has its own targets: CDK is heavy to build.
+PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
+LDFLAGS := -s -w
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race lint bench conformance fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/antipode, bin/regionnode and bin/api
+	@mkdir -p $(BIN)
+	$(GO) build -trimpath -o $(BIN)/ ./localstack/cmd/antipode ./regionnode/cmd/regionnode
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)' -o $(BIN)/api ./functions/cmd/api
+
+run: build ## three regions on this machine; ARGS are passed to `antipode up`
+	$(BIN)/antipode up $(ARGS)
+
+test: ## all tests but the long ones
+	$(GO) test $(PKGS)
+
+race: ## all tests under the race detector
+	$(GO) test -race -timeout 40m $(PKGS)
+
+lint: ## golangci-lint, gofmt, vet and the folders' import rules
+	$(GO) run ./.ci/layers
+	$(GO) vet $(PKGS)
+	@out=$$(gofmt -l functions regionnode replication localstack .ci); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	$(GO) tool -modfile=.ci/lint/go.mod golangci-lint run $(PKGS)
+
+bench: build ## floors, product and replication lag, in one run; table on stdout, JSON in bin/bench.json
+	$(BIN)/antipode bench --json-file $(BIN)/bench.json $(ARGS)
+
+conformance: build ## DynamoDB's behaviour through the AWS SDK; ENDPOINT=… tests another server
+	$(GO) test -count=1 -timeout 30m ./localstack/conformance/... $(if $(ENDPOINT),-args -endpoint=$(ENDPOINT))
+
+FUZZTIME ?= 20s
+fuzz: ## every fuzz target for FUZZTIME
+	@for pkg in $$($(GO) list $(PKGS)); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz'); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; done
+
+clean: ## remove what the other targets made
+	rm -rf $(BIN) .antipode
