@@ -88,6 +88,9 @@ type Index struct {
 	Throughput  Throughput      `msgpack:"tp"`
 	OnDemand    *OnDemand       `msgpack:"od,omitempty"`
 	Warm        *WarmThroughput `msgpack:"w,omitempty"`
+	// Counts as of the last update, as in the Descriptor.
+	Items int64 `msgpack:"ni,omitempty"`
+	Bytes int64 `msgpack:"nb,omitempty"`
 }
 
 // Stream is a table's stream. View is one of DynamoDB's four view types.
