@@ -1,0 +1,187 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"antipode/regionnode/internal/keys"
+)
+
+// DefaultMemTableSize is the size at which a memtable is flushed: large enough
+// that most raft log entries are deleted before they reach a file.
+const DefaultMemTableSize = 32 << 20
+
+// bloomBitsPerKey gives about one false positive in a hundred.
+const bloomBitsPerKey = 10
+
+// Config says where a store lives and what it may use.
+type Config struct {
+	// Dir is the directory inside FS.
+	Dir string
+	// FS is vfs.Default when nil; vfs.NewMem keeps everything in memory.
+	FS vfs.FS
+	// Cache of blocks, shared by the stores of one process; nil makes a small one.
+	Cache *pebble.Cache
+	// MemTableSize in bytes, DefaultMemTableSize when 0.
+	MemTableSize uint64
+	// Log gets what goes wrong in the background; nil discards.
+	Log *slog.Logger
+}
+
+// Store is an open Pebble with its append loop. All methods but Close may be
+// called from any goroutine.
+type Store struct {
+	db   *pebble.DB
+	loop appendLoop
+}
+
+// Open opens the store, or makes it when the directory is empty.
+func Open(cfg Config) (*Store, error) {
+	if cfg.FS == nil {
+		cfg.FS = vfs.Default
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	db, err := pebble.Open(cfg.Dir, options(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
+	}
+	s := &Store{db: db}
+	s.loop.start(db)
+	return s, nil
+}
+
+func options(cfg Config) *pebble.Options {
+	if cfg.MemTableSize == 0 {
+		cfg.MemTableSize = DefaultMemTableSize
+	}
+	opts := &pebble.Options{
+		FS:                          cfg.FS,
+		Cache:                       cfg.Cache,
+		Comparer:                    keys.Comparer,
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		MemTableSize:                cfg.MemTableSize,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       2,
+		L0StopWritesThreshold:       1000,
+		LBaseMaxBytes:               64 << 20,
+		MaxOpenFiles:                4096,
+		BytesPerSync:                512 << 10,
+		Logger:                      logger{cfg.Log},
+	}
+	for i := range opts.Levels {
+		l := &opts.Levels[i]
+		l.BlockSize = 16 << 10
+		l.IndexBlockSize = 256 << 10
+		l.FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
+		l.FilterType = pebble.TableFilter
+	}
+	return opts
+}
+
+// logger carries Pebble's messages into slog. Fatalf is how Pebble reports that
+// it cannot go on without risking data, so it must not return.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Infof(string, ...any) {}
+
+func (l logger) Errorf(format string, args ...any) {
+	l.log.Error("pebble: " + fmt.Sprintf(format, args...))
+}
+
+func (l logger) Fatalf(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	l.log.Error("pebble: fatal: " + msg)
+	panic("pebble: " + msg)
+}
+
+// Close ends the append loop, whose queued appends fail, and closes Pebble. No
+// iterator may be open.
+func (s *Store) Close() error {
+	s.loop.stop()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Get reads one key. The value is valid until the closer is closed; both are
+// nil when the key is absent.
+func (s *Store) Get(key []byte) ([]byte, io.Closer, error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", keys.Print(key), err)
+	}
+	return v, closer, nil
+}
+
+// GetCopy is Get with a value that the caller owns; nil means absent, and a
+// present empty value is not nil.
+func (s *Store) GetCopy(key []byte) ([]byte, error) {
+	v, closer, err := s.Get(key)
+	if err != nil || closer == nil {
+		return nil, err
+	}
+	defer closer.Close()
+	return append([]byte{}, v...), nil
+}
+
+// Iterate opens an iterator over one span of the newest state. It pins that
+// state until it is closed.
+func (s *Store) Iterate(span keys.Span) (*pebble.Iterator, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: span.Start, UpperBound: span.End})
+	if err != nil {
+		return nil, fmt.Errorf("iterate from %s: %w", keys.Print(span.Start), err)
+	}
+	return it, nil
+}
+
+// Snapshot pins the newest state for many reads; close it soon.
+func (s *Store) Snapshot() *pebble.Snapshot { return s.db.NewSnapshot() }
+
+// NewBatch makes an empty batch; Apply or Close ends it.
+func (s *Store) NewBatch() *pebble.Batch { return s.db.NewBatch() }
+
+// Apply makes a batch visible without syncing it, and closes it: for state that
+// can be computed again from the synced raft log. Batches become durable in the
+// order in which they were applied.
+func (s *Store) Apply(b *pebble.Batch) error {
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("apply batch: %w", err)
+	}
+	return b.Close()
+}
+
+// Sync writes a batch durably through the append loop, so that it shares the
+// sync with what partitions append, and closes it.
+func (s *Store) Sync(b *pebble.Batch) error {
+	done := make(chan error, 1)
+	s.Append(Append{Batch: b, Done: func(err error) { done <- err }})
+	err := <-done
+	if err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+// SetSync writes one key durably.
+func (s *Store) SetSync(key, value []byte) error {
+	b := s.NewBatch()
+	if err := b.Set(key, value, nil); err != nil {
+		return fmt.Errorf("write %s: %w", keys.Print(key), err)
+	}
+	return s.Sync(b)
+}
+
+// Metrics are Pebble's own.
+func (s *Store) Metrics() *pebble.Metrics { return s.db.Metrics() }
