@@ -1,6 +1,10 @@
 package item
 
-import "sort"
+import (
+	"slices"
+	"strings"
+	"unsafe"
+)
 
 // Kind is one of the ten attribute types. On disk and in keys: never reorder.
 type Kind uint8
@@ -27,13 +31,18 @@ func (k Kind) String() string { return kindNames[k] }
 
 // Value is one attribute value. It is immutable: whoever holds one may share
 // it. The zero Value has Kind Invalid and stands for "no value".
+//
+// Items are slices of values, copied and sorted on every request, so a Value is
+// kept at four words: ref and lo are the start and length of a string (S, B), of
+// []Value (L and sets) or of []Field (M); for an N, hi, lo and exp are the
+// number. Only the constructors and accessors below know that.
 type Value struct {
-	kind Kind
-	flag bool    // BOOL
-	str  string  // S; B as raw bytes
-	num  Number  // N
-	list []Value // L; SS, NS, BS in the order given (the encoder sorts none)
-	m    Item    // M
+	_      [0]func() // == would compare addresses
+	ref    unsafe.Pointer
+	hi, lo uint64
+	exp    int16
+	flag   bool // a BOOL's content, a negative N
+	kind   Kind
 }
 
 // Field is one named attribute.
@@ -47,13 +56,15 @@ type Field struct {
 type Item []Field
 
 // Str makes an S.
-func Str(s string) Value { return Value{kind: S, str: s} }
+func Str(s string) Value { return text(S, s) }
 
 // Num makes an N.
-func Num(n Number) Value { return Value{kind: N, num: n} }
+func Num(n Number) Value {
+	return Value{kind: N, hi: n.hi, lo: n.lo, exp: n.exp, flag: n.neg}
+}
 
 // Bin makes a B; the string holds the raw bytes.
-func Bin(b string) Value { return Value{kind: B, str: b} }
+func Bin(b string) Value { return text(B, b) }
 
 // Bool makes a BOOL.
 func Bool(b bool) Value { return Value{kind: BOOL, flag: b} }
@@ -61,32 +72,66 @@ func Bool(b bool) Value { return Value{kind: BOOL, flag: b} }
 // Null makes a NULL.
 func Null() Value { return Value{kind: NULL} }
 
-// Map makes an M; fields must be sorted and unique as in every Item.
-func Map(fields Item) Value { return Value{kind: M, m: fields} }
+// Map makes an M; fields must be sorted and unique as in every Item. It takes
+// the slice over.
+func Map(fields Item) Value {
+	return Value{kind: M, ref: unsafe.Pointer(unsafe.SliceData(fields)), lo: uint64(len(fields))}
+}
 
-// List makes an L.
-func List(vs []Value) Value { return Value{kind: L, list: vs} }
+// List makes an L. It takes the slice over.
+func List(vs []Value) Value { return list(L, vs) }
 
-// Set makes an SS, NS or BS of elements that are all S, N or B.
-func Set(kind Kind, elems []Value) Value { return Value{kind: kind, list: elems} }
+// Set makes an SS, NS or BS of elements that are all S, N or B, in any order.
+// It takes the slice over.
+func Set(kind Kind, elems []Value) Value { return list(kind, elems) }
+
+func text(kind Kind, s string) Value {
+	return Value{kind: kind, ref: unsafe.Pointer(unsafe.StringData(s)), lo: uint64(len(s))}
+}
+
+func list(kind Kind, vs []Value) Value {
+	return Value{kind: kind, ref: unsafe.Pointer(unsafe.SliceData(vs)), lo: uint64(len(vs))}
+}
 
 // Kind is the value's type.
 func (v Value) Kind() Kind { return v.kind }
 
-// Text is the content of an S, or the raw bytes of a B.
-func (v Value) Text() string { return v.str }
+// Text is the content of an S, or the raw bytes of a B; "" for other kinds.
+func (v Value) Text() string {
+	if v.kind != S && v.kind != B {
+		return ""
+	}
+	return unsafe.String((*byte)(v.ref), int(v.lo))
+}
 
-// Number is the content of an N.
-func (v Value) Number() Number { return v.num }
+// Number is the content of an N; 0 for other kinds.
+func (v Value) Number() Number {
+	if v.kind != N {
+		return Number{}
+	}
+	return Number{hi: v.hi, lo: v.lo, exp: v.exp, neg: v.flag}
+}
 
-// Bool is the content of a BOOL.
-func (v Value) Bool() bool { return v.flag }
+// Bool is the content of a BOOL; false for other kinds.
+func (v Value) Bool() bool { return v.kind == BOOL && v.flag }
 
-// Elems are the elements of an L, SS, NS or BS; the caller must not change them.
-func (v Value) Elems() []Value { return v.list }
+// Elems are the elements of an L, SS, NS or BS, nil for other kinds; the caller
+// must not change them.
+func (v Value) Elems() []Value {
+	if v.kind < L {
+		return nil
+	}
+	return unsafe.Slice((*Value)(v.ref), int(v.lo))
+}
 
-// Fields are the entries of an M; the caller must not change them.
-func (v Value) Fields() Item { return v.m }
+// Fields are the entries of an M, nil for other kinds; the caller must not
+// change them.
+func (v Value) Fields() Item {
+	if v.kind != M {
+		return nil
+	}
+	return unsafe.Slice((*Field)(v.ref), int(v.lo))
+}
 
 // IsSet tells SS, NS and BS.
 func (k Kind) IsSet() bool { return k >= SS }
@@ -139,7 +184,7 @@ func (it Item) Remove(name string) Item {
 // Make sorts fields into an Item. Of fields with one name the last wins. It
 // takes the slice over.
 func Make(fields []Field) Item {
-	sort.SliceStable(fields, func(i, j int) bool { return fields[i].Name < fields[j].Name })
+	slices.SortStableFunc(fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
 	out := fields[:0]
 	for _, f := range fields {
 		if n := len(out); n > 0 && out[n-1].Name == f.Name {
