@@ -1,0 +1,81 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+)
+
+// DefaultRegions are the regions of a cluster that names none.
+var DefaultRegions = []string{"us-east-1", "eu-west-1", "ap-northeast-1"}
+
+// Config of a cluster.
+type Config struct {
+	// Regions by name, each once, at most 16.
+	Regions []string
+	// NodesPerRegion is at least 1. The first node of a region holds its catalog.
+	NodesPerRegion int
+	// Port serves every region; region i (from 1) also listens on Port+i. 0
+	// takes free ports.
+	Port int
+	// Host is the address to listen on, 127.0.0.1 when empty.
+	Host string
+	// Dir keeps data and the layout file; unused when InMemory.
+	Dir      string
+	InMemory bool
+	// Processes runs nodes and functions as OS processes; Binaries is the folder
+	// that holds regionnode and api.
+	Processes bool
+	Binaries  string
+	// Credentials are access keys and their secrets; with none, signatures are
+	// parsed but not verified.
+	Credentials map[string]string
+	// Partitions of a new table, 0 for the node's default.
+	Partitions int
+	// LogLevel of the processes started; the in-process nodes use Log.
+	LogLevel slog.Level
+	Log      *slog.Logger
+}
+
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+
+// fill sets defaults and lists every fault of the configuration.
+func (c *Config) fill() error {
+	if len(c.Regions) == 0 {
+		c.Regions = DefaultRegions
+	}
+	if c.NodesPerRegion == 0 {
+		c.NodesPerRegion = 1
+	}
+	if c.Host == "" {
+		c.Host = "127.0.0.1"
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	var faults []error
+	seen := map[string]bool{}
+	for _, r := range c.Regions {
+		if !regionName.MatchString(r) {
+			faults = append(faults, fmt.Errorf("%q is not a region name such as us-east-1", r))
+		}
+		if seen[r] {
+			faults = append(faults, fmt.Errorf("region %s is named twice", r))
+		}
+		seen[r] = true
+	}
+	if len(c.Regions) > 16 {
+		faults = append(faults, fmt.Errorf("%d regions: at most 16", len(c.Regions)))
+	}
+	if c.NodesPerRegion < 1 || c.NodesPerRegion > 99 {
+		faults = append(faults, fmt.Errorf("%d nodes per region: 1 to 99", c.NodesPerRegion))
+	}
+	if c.Port < 0 || c.Port+len(c.Regions) > 65535 {
+		faults = append(faults, fmt.Errorf("port %d: 0 to %d", c.Port, 65535-len(c.Regions)))
+	}
+	if !c.InMemory && c.Dir == "" {
+		faults = append(faults, errors.New("a data directory is needed, or --in-memory"))
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"antipode/replication"
+)
+
+// Config of a node. Zero fields mean the defaults named beside them.
+type Config struct {
+	// Cluster names the deployment: nodes of another refuse to talk.
+	Cluster string // "antipode"
+	Region  replication.Region
+	// Name tells the node from others of its region; it must stay the same over
+	// restarts. Zone is where it stands.
+	Name string
+	Zone string
+
+	// Dir holds the node's data. With FS set, Dir is a path in it.
+	Dir string
+	FS  vfs.FS // the machine's file system
+	// Cache may be shared by several nodes of a process.
+	Cache *pebble.Cache // 32 MB of its own
+
+	// Listen is the rpc listener's address, Advertise what others dial.
+	Listen    string // 127.0.0.1:0
+	Advertise string // the listener's address
+	// Admin serves metrics, health and status over plain HTTP.
+	Admin string // 127.0.0.1:0
+	// Gossip is the address of the region's Serf pool, Join its seeds. A node
+	// without seeds starts the region's catalog; one with seeds joins it.
+	Gossip string // 127.0.0.1:0
+	Join   []string
+
+	// Peers are rpc addresses of nodes of the other regions. Regions are
+	// configuration, never learned from gossip.
+	Peers map[replication.Region][]string
+
+	// TLS secures rpc in both directions; nil only on loopback.
+	ServerTLS, ClientTLS *tls.Config
+
+	// Partitions of a new table that names no number.
+	Partitions int // 1
+	// MaxOffset is how far a remote clock may be ahead (I12).
+	MaxOffset time.Duration // 500 ms
+	// Physical is the clock, in nanoseconds since 1970.
+	Physical func() int64 // time.Now
+	Log      *slog.Logger // discards
+}
+
+// fill sets defaults and lists every fault.
+func (c *Config) fill() error {
+	setDefault(&c.Cluster, "antipode")
+	setDefault(&c.Listen, "127.0.0.1:0")
+	setDefault(&c.Admin, "127.0.0.1:0")
+	setDefault(&c.Gossip, "127.0.0.1:0")
+	if c.FS == nil {
+		c.FS = vfs.Default
+	}
+	if c.Partitions == 0 {
+		c.Partitions = 1
+	}
+	if c.MaxOffset == 0 {
+		c.MaxOffset = 500 * time.Millisecond
+	}
+	if c.Physical == nil {
+		c.Physical = func() int64 { return time.Now().UnixNano() }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	var faults []error
+	if c.Region == "" {
+		faults = append(faults, errors.New("a region is needed"))
+	}
+	if c.Name == "" {
+		faults = append(faults, errors.New("a name is needed"))
+	}
+	if c.Dir == "" {
+		faults = append(faults, errors.New("a data directory is needed"))
+	}
+	if _, own := c.Peers[c.Region]; own {
+		faults = append(faults, fmt.Errorf("region %s is its own peer", c.Region))
+	}
+	if c.Partitions < 1 || c.Partitions > 1024 {
+		faults = append(faults, fmt.Errorf("%d partitions a table: 1 to 1024", c.Partitions))
+	}
+	return errors.Join(faults...)
+}
+
+func setDefault(s *string, value string) {
+	if *s == "" {
+		*s = value
+	}
+}
