@@ -23,6 +23,8 @@ const (
 	EmptySet                          // an SS, NS or BS without elements
 	DuplicateElement                  // an SS, NS or BS that names an element twice
 	TooDeep                           // nested deeper than 32 levels
+	NullElement                       // a list or set with a null in it
+	EmptyName                         // an attribute or map entry without a name
 )
 
 // ValueError refuses a value: a ValidationException. DynamoDB checks values in
@@ -39,9 +41,11 @@ type ValueError struct {
 	// BS), for EmptySet and DuplicateElement.
 	Set   Kind
 	Elems []string
+
+	nested bool // below the first level
 }
 
-// The messages that do not vary.
+// The messages that do not vary, in AWS's spelling.
 const (
 	msgNotNumeric = "The parameter cannot be converted to a numeric value"
 	msgOverflow   = "Number overflow. Attempting to store a number with magnitude larger than supported range"
@@ -54,6 +58,8 @@ const (
 	msgEmptySS    = msgInvalid + "An string set  may not be empty"
 	msgEmptyNS    = msgInvalid + "An number set  may not be empty"
 	msgEmptyBS    = msgInvalid + "Binary sets should not be empty"
+	msgNullInSet  = msgInvalid + "An string set may not have a null string as a member"
+	msgEmptyName  = "Empty attribute name"
 	msgTooDeep    = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 )
 
@@ -114,6 +120,13 @@ func (e *ValueError) message() string {
 		return msgFalseNull
 	case TooDeep:
 		return msgTooDeep
+	case EmptyName:
+		return msgEmptyName
+	case NullElement:
+		if e.Set == SS {
+			return msgNullInSet
+		}
+		return msgNoType
 	case EmptySet:
 		switch e.Set {
 		case SS:
