@@ -134,13 +134,17 @@ func (c Code) Status() int {
 	return 400
 }
 
-// Namespace is the part of __type before the '#': most shapes belong to the
-// DynamoDB model, the edge's own refusals to AWS's common coral services.
+// Namespace is the part of __type before the '#'. Shapes of the DynamoDB and
+// DynamoDB Streams models share one; the refusals of the services' common
+// framework, which are in no model, come from three of its packages.
 func (c Code) Namespace() string {
 	switch c {
-	case Validation, AccessDenied, MissingAuthenticationToken, IncompleteSignature, Throttling:
-		return "com.amazon.coral.service"
-	case Serialization, UnknownOperation, UnrecognizedClient, InvalidSignature, ExpiredToken:
+	case Validation:
+		return "com.amazon.coral.validate"
+	case Throttling, ServiceUnavailable:
+		return "com.amazon.coral.availability"
+	case AccessDenied, ExpiredToken, IncompleteSignature, InvalidSignature, MissingAuthenticationToken,
+		Serialization, UnknownOperation, UnrecognizedClient:
 		return "com.amazon.coral.service"
 	}
 	return "com.amazonaws.dynamodb.v20120810"
