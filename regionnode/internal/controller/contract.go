@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 
-	"antipode/regionnode"
 	"antipode/regionnode/internal/catalog"
 	"antipode/regionnode/table"
 	"antipode/replication"
@@ -140,8 +139,8 @@ type Regions interface {
 type Region interface {
 	// Describe answers with the region's descriptor, or apierr.TableMissing.
 	Describe(ctx context.Context, name string) (*table.Descriptor, error)
-	// UpdateReplicas hands an UpdateTable with ReplicaUpdates to the table's home.
-	UpdateReplicas(ctx context.Context, r *ReplicasRequest) (*table.Descriptor, error)
+	// Update hands a change of a global table to its home.
+	Update(ctx context.Context, r *catalog.GlobalUpdate) (*table.Descriptor, error)
 	// CreateReplica makes the region's replica of a global table. It answers once
 	// the table's partitions take records; the table stays CREATING until SetGlobal
 	// calls the replica ACTIVE. A table of that name of another group is refused.
@@ -178,12 +177,4 @@ type LinksRequest struct {
 	Group     string `msgpack:"g"`
 	To        string `msgpack:"t"`
 	FromStart bool   `msgpack:"f,omitempty"`
-}
-
-// ReplicasRequest forwards an UpdateTable to a global table's home.
-type ReplicasRequest struct {
-	// From is the region whose client asked.
-	From   string                        `msgpack:"f"`
-	Group  string                        `msgpack:"g"`
-	Update regionnode.UpdateTableRequest `msgpack:"u"`
 }
