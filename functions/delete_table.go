@@ -1,0 +1,35 @@
+package functions
+
+import (
+	"antipode/functions/wire"
+	"antipode/regionnode/apierr"
+	"antipode/regionnode/table"
+)
+
+func deleteTable(c *call, in *wire.DeleteTableInput) error {
+	name := tableName(in.TableName.Value)
+	d, err := c.backend.DescribeTable(c.ctx, name)
+	if err != nil {
+		return err
+	}
+	if d.Protected {
+		return apierr.Invalid("Resource cannot be deleted as it is currently protected against deletion. " +
+			"Disable deletion protection first.")
+	}
+	if d.Status == table.Creating || d.Status == table.Updating {
+		return inUse(d)
+	}
+	if d, err = c.backend.DeleteTable(c.ctx, name); err != nil {
+		return err
+	}
+	c.answerTable("TableDescription", d)
+	return nil
+}
+
+// inUse refuses a change of a table that is in the middle of another.
+func inUse(d *table.Descriptor) error {
+	doing := map[table.Status]string{
+		table.Creating: "created", table.Updating: "updated", table.Deleting: "deleted",
+	}[d.Status]
+	return apierr.Newf(apierr.ResourceInUse, "Attempt to change a resource which is still in use: Table is being %s: %s", doing, d.Name)
+}

@@ -1,0 +1,250 @@
+package functions
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"antipode/functions/sigv4"
+	"antipode/functions/wire"
+	"antipode/regionnode/apierr"
+	"antipode/regionnode/table"
+)
+
+// Handler serves DynamoDB's HTTP API for the regions of its Config. It is safe
+// for concurrent use and holds no state but its backends' caches.
+type Handler struct {
+	cfg      Config
+	names    []string        // of the regions, sorted
+	verifier *sigv4.Verifier // nil without keys
+}
+
+// New makes a Handler.
+func New(cfg Config) *Handler {
+	h := &Handler{cfg: cfg.withDefaults()}
+	for name := range cfg.Regions {
+		h.names = append(h.names, name)
+	}
+	slices.Sort(h.names)
+	if cfg.Keys != nil {
+		// New refuses only a Config without keys.
+		h.verifier, _ = sigv4.New(sigv4.Config{Keys: cfg.Keys, Now: h.cfg.Now, Hosts: cfg.Hosts})
+	}
+	return h
+}
+
+// call is one request on its way through an operation.
+type call struct {
+	ctx     context.Context
+	cfg     *Config
+	op      wire.Operation
+	region  string
+	account string // that new tables belong to
+	backend Backend
+	now     time.Time
+	out     *wire.Writer // the answer's body; an error discards it
+}
+
+// descriptor finds the table that a request names by name or ARN. Data
+// operations find a table that is being made or dropped no longer usable.
+func (c *call) descriptor(nameOrARN string) (*table.Descriptor, error) {
+	d, err := c.backend.Descriptor(c.ctx, tableName(nameOrARN))
+	if err != nil {
+		return nil, err
+	}
+	if d.Status == table.Creating || d.Status == table.Deleting {
+		return nil, apierr.NotFound()
+	}
+	return d, nil
+}
+
+// envelope words an error of the request's own making as the operation words
+// those: some operations report it inside the validation envelope.
+func (c *call) envelope(err error) error { return c.op.Envelope(err) }
+
+// ServeHTTP answers one request. A panic in an operation is an
+// InternalServerError, and no reason to drop the connection.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := wire.RequestID(h.cfg.Random)
+	header := w.Header()
+	header["X-Amzn-Requestid"] = []string{id}
+	defer func() {
+		if p := recover(); p != nil {
+			h.cfg.Logger.Error("operation panicked", "request_id", id,
+				"target", r.Header.Get("X-Amz-Target"), "panic", p, "stack", string(debug.Stack()))
+			h.fail(w, apierr.Internal())
+		}
+	}()
+	if h.cfg.AllowOrigin != "" {
+		h.allowOrigin(header, r)
+	}
+	switch r.Method {
+	case http.MethodPost:
+		h.post(w, r, id)
+	case http.MethodGet, http.MethodHead:
+		h.health(w, r)
+	case http.MethodOptions:
+		w.WriteHeader(http.StatusOK)
+	default:
+		h.fail(w, apierr.Of(unknownOperation()))
+	}
+}
+
+func (h *Handler) post(w http.ResponseWriter, r *http.Request, id string) {
+	body := takeBody()
+	defer body.free()
+	if err := body.read(r, h.cfg.MaxRequestBytes); err != nil {
+		h.refuseBody(w, err)
+		return
+	}
+	out := wire.NewWriter()
+	defer out.Free()
+	if err := h.answer(r, body.bytes, out); err != nil {
+		e := apierr.Of(err)
+		if e == nil {
+			e = h.hide(r, id, err)
+		}
+		h.fail(w, e)
+		return
+	}
+	h.send(w, http.StatusOK, out.Bytes())
+}
+
+// answer runs one request into out. Its errors are *apierr.Error, or faults
+// that the client must not see.
+func (h *Handler) answer(r *http.Request, body []byte, out *wire.Writer) error {
+	target := r.Header.Get("X-Amz-Target")
+	code, ok := wire.ParseTarget(target)
+	if !ok {
+		return unknownOperation()
+	}
+	region, account, err := h.authenticate(r, body)
+	if err != nil {
+		return err
+	}
+	backend, err := h.choose(region)
+	if err != nil {
+		return err
+	}
+	op := &operations[code]
+	if op.run == nil {
+		return absent(code)
+	}
+	in, err := wire.Decode(code, body)
+	if err != nil {
+		return err
+	}
+	c := call{ctx: r.Context(), cfg: &h.cfg, op: code, region: region, account: account,
+		backend: backend, now: h.cfg.Now(), out: out}
+	return op.run(&c, in)
+}
+
+// authenticate finds who sent the request and for which region, and refuses it
+// when keys are configured and the signature does not hold.
+func (h *Handler) authenticate(r *http.Request, body []byte) (region, account string, err error) {
+	var id sigv4.Identity
+	if h.verifier != nil {
+		id, err = h.verifier.Verify(r, body)
+	} else {
+		id, err = sigv4.Parse(r)
+		if err != nil && h.cfg.Region != "" {
+			err = nil // the port names the region, and nobody asked for a signature
+		}
+	}
+	if err != nil {
+		return "", "", err
+	}
+	region, account = id.Region, id.Account
+	if h.cfg.Region != "" {
+		region = h.cfg.Region
+	}
+	if account == "" {
+		account = h.cfg.Account
+	}
+	return region, account, nil
+}
+
+// choose finds a region's backend.
+func (h *Handler) choose(region string) (Backend, error) {
+	if b := h.cfg.Regions[region]; b != nil {
+		return b, nil
+	}
+	return nil, apierr.Newf(apierr.InvalidSignature,
+		"Credential should be scoped to a valid region, not '%s'. Served here: %s", region, strings.Join(h.names, ", "))
+}
+
+// hide logs a fault that is ours and makes the error that the client sees.
+func (h *Handler) hide(r *http.Request, id string, err error) *apierr.Error {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return apierr.New(apierr.ServiceUnavailable, "The request was canceled")
+	}
+	h.cfg.Logger.Error("request failed", "request_id", id, "target", r.Header.Get("X-Amz-Target"), "error", err)
+	return apierr.Internal()
+}
+
+func (h *Handler) fail(w http.ResponseWriter, e *apierr.Error) {
+	h.send(w, e.Code.Status(), wire.AppendError(nil, e))
+}
+
+// send writes an answer with the headers that DynamoDB sends. They are set by
+// canonical key, which saves net/http the work of making it.
+func (h *Handler) send(w http.ResponseWriter, status int, body []byte) {
+	header := w.Header()
+	header["Content-Type"] = contentType
+	header["X-Amz-Crc32"] = []string{wire.Checksum(body)}
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	header["Date"] = []string{h.cfg.Now().UTC().Format(http.TimeFormat)}
+	w.WriteHeader(status)
+	// A failed write is a client that went away.
+	_, _ = w.Write(body)
+}
+
+var contentType = []string{wire.ContentType}
+
+// refuseBody answers a request whose body could not be read or is too large.
+func (h *Handler) refuseBody(w http.ResponseWriter, err error) {
+	var large *bodyTooLarge
+	if errors.As(err, &large) {
+		e := apierr.Newf(apierr.Serialization, "HTTP content length exceeded %d bytes.", large.limit)
+		h.send(w, http.StatusRequestEntityTooLarge, wire.AppendError(nil, e))
+		return
+	}
+	h.fail(w, apierr.New(apierr.Serialization, "The request body could not be read"))
+}
+
+// health answers GET as DynamoDB's endpoints do.
+func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
+	if p := r.URL.Path; p != "/" && p != "/health" && p != "/ping" {
+		http.NotFound(w, r)
+		return
+	}
+	region := h.cfg.Region
+	if region == "" && len(h.names) > 0 {
+		region = h.names[0]
+	}
+	body := "healthy: dynamodb." + region + ".amazonaws.com "
+	w.Header().Set("Content-Type", "text/plain")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodGet {
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// allowOrigin lets pages of the configured origin call and read answers.
+func (h *Handler) allowOrigin(header http.Header, r *http.Request) {
+	header.Set("Access-Control-Allow-Origin", h.cfg.AllowOrigin)
+	if r.Method != http.MethodOptions {
+		header.Set("Access-Control-Expose-Headers", "x-amzn-RequestId, x-amz-crc32, Date")
+		return
+	}
+	header.Set("Access-Control-Allow-Methods", "POST, GET, OPTIONS")
+	header.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+	header.Set("Access-Control-Max-Age", "172800")
+}

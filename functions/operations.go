@@ -1,0 +1,106 @@
+package functions
+
+import (
+	"antipode/functions/wire"
+	"antipode/regionnode/apierr"
+)
+
+// operation is one entry of the table. Without run it is known by name, and
+// refused by name.
+type operation struct {
+	run func(c *call, in wire.Input) error
+}
+
+// does makes an entry of an operation's function. The operation's own Input is
+// what wire.Decode gives for it.
+func does[I wire.Input](run func(c *call, in I) error) operation {
+	return operation{func(c *call, in wire.Input) error { return run(c, in.(I)) }}
+}
+
+// operations lists every operation of DynamoDB and of DynamoDB Streams,
+// alphabetically.
+var operations = [...]operation{
+	wire.BatchExecuteStatement:               {},
+	wire.BatchGetItem:                        does(batchGetItem),
+	wire.BatchWriteItem:                      does(batchWriteItem),
+	wire.CancelBulkOperation:                 {},
+	wire.CreateBackup:                        {},
+	wire.CreateGlobalTable:                   legacyGlobal(),
+	wire.CreateTable:                         does(createTable),
+	wire.DeleteBackup:                        {},
+	wire.DeleteItem:                          does(deleteItem),
+	wire.DeleteResourcePolicy:                {},
+	wire.DeleteTable:                         does(deleteTable),
+	wire.DescribeBackup:                      {},
+	wire.DescribeBulkOperation:               {},
+	wire.DescribeContinuousBackups:           does(describeContinuousBackups),
+	wire.DescribeContributorInsights:         {},
+	wire.DescribeEndpoints:                   does(describeEndpoints),
+	wire.DescribeExport:                      {},
+	wire.DescribeGlobalTable:                 legacyGlobal(),
+	wire.DescribeGlobalTableSettings:         legacyGlobal(),
+	wire.DescribeImport:                      {},
+	wire.DescribeKinesisStreamingDestination: {},
+	wire.DescribeLimits:                      does(describeLimits),
+	wire.DescribeStream:                      {},
+	wire.DescribeTable:                       does(describeTable),
+	wire.DescribeTableReplicaAutoScaling:     {},
+	wire.DescribeTimeToLive:                  does(describeTimeToLive),
+	wire.DisableKinesisStreamingDestination:  {},
+	wire.EnableKinesisStreamingDestination:   {},
+	wire.ExecuteStatement:                    {},
+	wire.ExecuteTransaction:                  {},
+	wire.ExportTableToPointInTime:            {},
+	wire.GetItem:                             does(getItem),
+	wire.GetRecords:                          {},
+	wire.GetResourcePolicy:                   {},
+	wire.GetShardIterator:                    {},
+	wire.ImportTable:                         {},
+	wire.ListBackups:                         {},
+	wire.ListBulkOperations:                  {},
+	wire.ListContributorInsights:             {},
+	wire.ListExports:                         {},
+	wire.ListGlobalTables:                    legacyGlobal(),
+	wire.ListImports:                         {},
+	wire.ListStreams:                         {},
+	wire.ListTables:                          does(listTables),
+	wire.ListTagsOfResource:                  does(listTagsOfResource),
+	wire.PutItem:                             does(putItem),
+	wire.PutResourcePolicy:                   {},
+	wire.Query:                               does(query),
+	wire.RestoreTableFromBackup:              {},
+	wire.RestoreTableToPointInTime:           {},
+	wire.Scan:                                does(scan),
+	wire.SearchVectors:                       {},
+	wire.StartBulkPutItems:                   {},
+	wire.TagResource:                         does(tagResource),
+	wire.TransactGetItems:                    {},
+	wire.TransactWriteItems:                  {},
+	wire.UntagResource:                       does(untagResource),
+	wire.UpdateContinuousBackups:             {},
+	wire.UpdateContributorInsights:           {},
+	wire.UpdateGlobalTable:                   legacyGlobal(),
+	wire.UpdateGlobalTableSettings:           legacyGlobal(),
+	wire.UpdateItem:                          does(updateItem),
+	wire.UpdateKinesisStreamingDestination:   {},
+	wire.UpdateTable:                         does(updateTable),
+	wire.UpdateTableReplicaAutoScaling:       {},
+	wire.UpdateTimeToLive:                    does(updateTimeToLive),
+}
+
+// absent refuses an operation of the API that antipode does not have.
+func absent(op wire.Operation) error {
+	return apierr.Newf(apierr.UnknownOperation, "%s is not available in antipode", op)
+}
+
+// unknownOperation refuses what is no operation; DynamoDB says nothing more.
+func unknownOperation() error { return apierr.New(apierr.UnknownOperation, "") }
+
+// legacyGlobal refuses an operation of global tables of version 2017.11.29,
+// which AWS no longer makes either.
+func legacyGlobal() operation {
+	return operation{func(c *call, _ wire.Input) error {
+		return apierr.Invalid("%s is not supported: it belongs to version 2017.11.29 of global tables. "+
+			"Use UpdateTable with ReplicaUpdates (version 2019.11.21)", c.op)
+	}}
+}

@@ -1,0 +1,209 @@
+package functions
+
+import (
+	"slices"
+	"strings"
+
+	"antipode/functions/wire"
+	"antipode/regionnode/apierr"
+	"antipode/regionnode/table"
+)
+
+// maxUnits bounds provisioned capacity units.
+const maxUnits = 1_000_000_000_000
+
+// attributes turns AttributeDefinitions into the descriptor's form.
+func attributes(defs []wire.AttributeDefinition) []table.Attribute {
+	out := make([]table.Attribute, len(defs))
+	for i := range defs {
+		out[i] = table.Attribute{Name: defs[i].AttributeName.Value, Type: defs[i].AttributeType.Value}
+	}
+	return out
+}
+
+// keySchema turns a KeySchema into the descriptor's form and refuses one that
+// is out of order or repeats itself. parts bounds the hash, and the range,
+// attributes: one each but in a global index.
+func keySchema(elements []wire.KeySchemaElement, parts int) (table.KeySchema, error) {
+	var k table.KeySchema
+	for _, e := range elements {
+		name := e.AttributeName.Value
+		if k.Has(name) {
+			return k, apierr.Invalid("Invalid KeySchema: Some index key attribute have no definition")
+		}
+		if e.KeyType.Value == "HASH" {
+			if len(k.Range) > 0 || len(k.Hash) == parts {
+				return k, apierr.Invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+			}
+			k.Hash = append(k.Hash, name)
+			continue
+		}
+		if len(k.Hash) == 0 {
+			return k, apierr.Invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+		}
+		if len(k.Range) == parts {
+			return k, apierr.Invalid("One or more parameter values were invalid: "+
+				"Too many RANGE key attributes in the KeySchema, at most %d are allowed", parts)
+		}
+		k.Range = append(k.Range, name)
+	}
+	return k, nil
+}
+
+// checkDefined refuses a table key that AttributeDefinitions does not define.
+func checkDefined(attrs []table.Attribute, k table.KeySchema) error {
+	for _, name := range k.Names() {
+		if !defines(attrs, name) {
+			return apierr.Invalid("Invalid KeySchema: Some index key attribute have no definition")
+		}
+	}
+	return nil
+}
+
+func defines(attrs []table.Attribute, name string) bool {
+	return slices.ContainsFunc(attrs, func(a table.Attribute) bool { return a.Name == name })
+}
+
+// checkIndexDefined refuses an index key that AttributeDefinitions does not
+// define.
+func checkIndexDefined(attrs []table.Attribute, k table.KeySchema) error {
+	for _, name := range k.Names() {
+		if !defines(attrs, name) {
+			return apierr.Invalid("One or more parameter values were invalid: Some index key attributes are not defined "+
+				"in AttributeDefinitions. Keys: [%s], AttributeDefinitions: [%s]",
+				strings.Join(k.Names(), ", "), joinAttributes(attrs))
+		}
+	}
+	return nil
+}
+
+func joinAttributes(attrs []table.Attribute) string {
+	names := make([]string, len(attrs))
+	for i := range attrs {
+		names[i] = attrs[i].Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// checkAllUsed refuses an attribute definition that keys nothing.
+func checkAllUsed(d *table.Descriptor) error {
+	used := slices.Clone(d.Key.Names())
+	for _, list := range [2][]table.Index{d.Locals, d.Globals} {
+		for i := range list {
+			used = append(used, list[i].Key.Names()...)
+		}
+	}
+	slices.Sort(used)
+	used = slices.Compact(used)
+	if len(used) == len(d.Attributes) {
+		return nil
+	}
+	if len(d.Locals)+len(d.Globals) == 0 {
+		return apierr.Invalid("One or more parameter values were invalid: Number of attributes in KeySchema does not exactly " +
+			"match number of attributes defined in AttributeDefinitions")
+	}
+	return apierr.Invalid("One or more parameter values were invalid: Some AttributeDefinitions are not used. "+
+		"AttributeDefinitions: [%s], keys used: [%s]", joinAttributes(d.Attributes), strings.Join(used, ", "))
+}
+
+// indexProjection turns a Projection into the descriptor's form.
+func indexProjection(p *wire.Projection) (table.Projection, error) {
+	if p == nil || !p.ProjectionType.Set {
+		return table.Projection{}, apierr.Invalid("One or more parameter values were invalid: Unknown ProjectionType: null")
+	}
+	out := table.Projection{Type: p.ProjectionType.Value, NonKey: p.NonKeyAttributes}
+	switch {
+	case out.Type == "INCLUDE" && out.NonKey == nil:
+		return out, apierr.Invalid("One or more parameter values were invalid: " +
+			"ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
+	case out.Type != "INCLUDE" && out.NonKey != nil:
+		return out, apierr.Invalid("One or more parameter values were invalid: "+
+			"ProjectionType is %s, but NonKeyAttributes is specified", out.Type)
+	}
+	return out, nil
+}
+
+// localIndex checks one local index against its table.
+func localIndex(in *wire.LocalSecondaryIndex, attrs []table.Attribute, key table.KeySchema) (x table.Index, err error) {
+	x.Name = in.IndexName.Value
+	if x.Key, err = keySchema(in.KeySchema, 1); err != nil {
+		return x, err
+	}
+	if err := checkIndexDefined(attrs, x.Key); err != nil {
+		return x, err
+	}
+	if x.Key.Hash[0] != key.Hash[0] {
+		return x, apierr.Invalid("One or more parameter values were invalid: Index KeySchema does not have the same leading "+
+			"hash key as table KeySchema for index: %s. index hash key: %s, table hash key: %s", x.Name, x.Key.Hash[0], key.Hash[0])
+	}
+	if len(x.Key.Range) == 0 {
+		return x, apierr.Invalid("One or more parameter values were invalid: "+
+			"Index KeySchema does not have a range key for index: %s", x.Name)
+	}
+	x.Projection, err = indexProjection(in.Projection)
+	return x, err
+}
+
+// globalSpec is what CreateTable and UpdateTable say of a new global index.
+type globalSpec struct {
+	name       string
+	keys       []wire.KeySchemaElement
+	projection *wire.Projection
+	throughput *wire.ProvisionedThroughput
+	onDemand   *wire.OnDemandThroughput
+	warm       *wire.WarmThroughput
+}
+
+// globalIndex checks one global index against its table.
+func globalIndex(in *globalSpec, attrs []table.Attribute, billing string) (x table.Index, err error) {
+	x.Name, x.Status = in.name, table.Creating
+	if x.Key, err = keySchema(in.keys, table.MaxKeyParts); err != nil {
+		return x, err
+	}
+	if err := checkIndexDefined(attrs, x.Key); err != nil {
+		return x, err
+	}
+	if x.Projection, err = indexProjection(in.projection); err != nil {
+		return x, err
+	}
+	switch {
+	case billing == payPerRequest && in.throughput != nil:
+		return x, apierr.Invalid("One or more parameter values were invalid: "+
+			"ProvisionedThroughput should not be specified for index: %s when BillingMode is PAY_PER_REQUEST", x.Name)
+	case billing != payPerRequest && in.throughput == nil:
+		return x, apierr.Invalid("One or more parameter values were invalid: "+
+			"ProvisionedThroughput must be specified for index: %s", x.Name)
+	}
+	if x.Throughput, err = throughput(in.throughput); err != nil {
+		return x, err
+	}
+	x.OnDemand, x.Warm = onDemand(in.onDemand), warmThroughput(in.warm)
+	return x, nil
+}
+
+// checkIndexes refuses what is wrong with the indexes of a table together.
+func checkIndexes(d *table.Descriptor) error {
+	if len(d.Locals) > table.MaxLocalIndexes {
+		return apierr.Invalid("One or more parameter values were invalid: "+
+			"Number of LocalSecondaryIndexes exceeds per-table limit of %d", table.MaxLocalIndexes)
+	}
+	if len(d.Globals) > table.MaxGlobalIndexes {
+		return apierr.Invalid("One or more parameter values were invalid: "+
+			"GlobalSecondaryIndex count exceeds the per-table limit of %d", table.MaxGlobalIndexes)
+	}
+	seen, included := map[string]bool{}, 0
+	for _, list := range [2][]table.Index{d.Locals, d.Globals} {
+		for i := range list {
+			if seen[list[i].Name] {
+				return apierr.Invalid("One or more parameter values were invalid: Duplicate index name: %s", list[i].Name)
+			}
+			seen[list[i].Name] = true
+			included += len(list[i].Projection.NonKey)
+		}
+	}
+	if included > table.MaxProjected {
+		return apierr.Invalid("One or more parameter values were invalid: "+
+			"The total number of non-key attributes in all projections exceeds the per-table limit of %d", table.MaxProjected)
+	}
+	return nil
+}

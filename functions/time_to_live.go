@@ -1,0 +1,59 @@
+package functions
+
+import (
+	"antipode/functions/wire"
+	"antipode/regionnode"
+	"antipode/regionnode/apierr"
+	"antipode/regionnode/table"
+)
+
+func updateTimeToLive(c *call, in *wire.UpdateTimeToLiveInput) error {
+	old, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	if err != nil {
+		return err
+	}
+	if old.Status == table.Creating || old.Status == table.Deleting {
+		return inUse(old)
+	}
+	spec := in.TimeToLiveSpecification
+	enabled, name := spec.Enabled.Value, spec.AttributeName.Value
+	on := old.TTL != nil && old.TTL.Status == "ENABLED"
+	switch {
+	case enabled && on:
+		return apierr.Invalid("TimeToLive is already enabled")
+	case !enabled && !on:
+		return apierr.Invalid("TimeToLive is already disabled")
+	case !enabled && old.TTL.Attribute != name:
+		return apierr.Invalid("TimeToLive is active on a different AttributeName: current AttributeName is %s", old.TTL.Attribute)
+	}
+	d := old.Clone()
+	d.TTL = &table.TTL{Attribute: name, Status: "DISABLED", Changed: c.now.UnixMilli()}
+	if enabled {
+		d.TTL.Status = "ENABLED"
+	}
+	if _, err := c.backend.UpdateTable(c.ctx, &regionnode.UpdateTableRequest{Descriptor: *d}); err != nil {
+		return err
+	}
+	c.out.BeginObject().Name("TimeToLiveSpecification").BeginObject()
+	c.out.Name("Enabled").Bool(enabled).Name("AttributeName").String(name)
+	c.out.EndObject().EndObject()
+	return nil
+}
+
+func describeTimeToLive(c *call, in *wire.DescribeTimeToLiveInput) error {
+	d, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	if err != nil {
+		return err
+	}
+	status := "DISABLED"
+	if d.TTL != nil {
+		status = d.TTL.Status
+	}
+	c.out.BeginObject().Name("TimeToLiveDescription").BeginObject()
+	c.out.Name("TimeToLiveStatus").String(status)
+	if d.TTL != nil && status != "DISABLED" {
+		c.out.Name("AttributeName").String(d.TTL.Attribute)
+	}
+	c.out.EndObject().EndObject()
+	return nil
+}

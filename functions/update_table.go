@@ -1,0 +1,171 @@
+package functions
+
+import (
+	"antipode/functions/wire"
+	"antipode/regionnode"
+	"antipode/regionnode/apierr"
+	"antipode/regionnode/table"
+)
+
+func updateTable(c *call, in *wire.UpdateTableInput) error {
+	if err := checkUpdate(in); err != nil {
+		return err
+	}
+	old, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	if err != nil {
+		return err
+	}
+	if old.Status != table.Active {
+		return inUse(old)
+	}
+	d := old.Clone()
+	for _, change := range []func(*table.Descriptor, *wire.UpdateTableInput) error{
+		c.changeBilling, c.changeIndexes, c.changeStream, c.changeClass, changeTheRest,
+	} {
+		if err := change(d, in); err != nil {
+			return err
+		}
+	}
+	replicas, err := replicaUpdates(d, in.ReplicaUpdates)
+	if err != nil {
+		return err
+	}
+	if d, err = c.backend.UpdateTable(c.ctx, &regionnode.UpdateTableRequest{Descriptor: *d, Replicas: replicas}); err != nil {
+		return err
+	}
+	c.answerTable("TableDescription", d)
+	return nil
+}
+
+// checkUpdate refuses an update of nothing, and of what antipode does not have.
+func checkUpdate(in *wire.UpdateTableInput) error {
+	switch {
+	case in.MultiRegionConsistency.Value == "STRONG":
+		return apierr.Invalid("One or more parameter values were invalid: MultiRegionConsistency STRONG is not supported")
+	case in.GlobalTableWitnessUpdates != nil:
+		return apierr.Invalid("One or more parameter values were invalid: GlobalTableWitnessUpdates are not supported")
+	case in.VectorIndexUpdates != nil:
+		return apierr.Invalid("One or more parameter values were invalid: VectorIndexUpdates are not supported")
+	}
+	if in.BillingMode.Set || in.ProvisionedThroughput != nil || in.GlobalSecondaryIndexUpdates != nil ||
+		in.StreamSpecification != nil || in.SSESpecification != nil || in.ReplicaUpdates != nil || in.TableClass.Set ||
+		in.DeletionProtectionEnabled.Set || in.OnDemandThroughput != nil || in.WarmThroughput != nil {
+		return checkBillingUpdate(in)
+	}
+	return apierr.Invalid("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, " +
+		"GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required")
+}
+
+func checkBillingUpdate(in *wire.UpdateTableInput) error {
+	if in.BillingMode.Value == payPerRequest {
+		return checkBilling(in.BillingMode, in.ProvisionedThroughput)
+	}
+	return nil
+}
+
+// changeBilling changes the billing mode and the table's provisioned capacity.
+func (c *call) changeBilling(d *table.Descriptor, in *wire.UpdateTableInput) error {
+	was := d.BillingMode
+	if in.BillingMode.Set && in.BillingMode.Value != was {
+		d.BillingMode = in.BillingMode.Value
+		if d.BillingMode == payPerRequest {
+			d.BillingChanged = c.now.UnixMilli()
+			d.Throughput = table.Throughput{LastIncrease: d.Throughput.LastIncrease, LastDecrease: d.Throughput.LastDecrease}
+			for i := range d.Globals {
+				d.Globals[i].Throughput = table.Throughput{}
+			}
+			return nil
+		}
+		if err := checkBilling(in.BillingMode, in.ProvisionedThroughput); err != nil {
+			return err
+		}
+	}
+	if in.ProvisionedThroughput == nil {
+		return nil
+	}
+	if d.BillingMode == payPerRequest {
+		return apierr.Invalid("One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits " +
+			"can be specified when BillingMode is PAY_PER_REQUEST")
+	}
+	t, err := throughput(in.ProvisionedThroughput)
+	if err != nil {
+		return err
+	}
+	if was == provisioned && t.Read == d.Throughput.Read && t.Write == d.Throughput.Write {
+		return apierr.Invalid("The provisioned throughput for the table will not change. The requested value equals the "+
+			"current value. Current ReadCapacityUnits provisioned for the table: %d. Requested ReadCapacityUnits: %d. "+
+			"Current WriteCapacityUnits provisioned for the table: %d. Requested WriteCapacityUnits: %d. "+
+			"Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.",
+			d.Throughput.Read, t.Read, d.Throughput.Write, t.Write)
+	}
+	c.setThroughput(&d.Throughput, t)
+	return nil
+}
+
+// setThroughput takes new units over and notes the times of the change.
+func (c *call) setThroughput(old *table.Throughput, t table.Throughput) {
+	now := c.now.UnixMilli()
+	if t.Read > old.Read || t.Write > old.Write {
+		old.LastIncrease = now
+	}
+	if t.Read < old.Read || t.Write < old.Write {
+		const day = 24 * 60 * 60 * 1000
+		if old.LastDecrease/day != now/day {
+			old.DecreasesToday = 0
+		}
+		old.LastDecrease = now
+		old.DecreasesToday++
+	}
+	old.Read, old.Write = t.Read, t.Write
+}
+
+// changeStream turns the stream on or off. A stream that is turned on again is a
+// new one.
+func (c *call) changeStream(d *table.Descriptor, in *wire.UpdateTableInput) error {
+	if in.StreamSpecification == nil {
+		return nil
+	}
+	s, err := newStream(in.StreamSpecification, c.now)
+	if err != nil {
+		return err
+	}
+	on := d.Stream != nil && d.Stream.Enabled
+	switch {
+	case s != nil && on:
+		return apierr.Invalid("Table already has an enabled stream: TableName: %s", d.Name)
+	case s != nil:
+		d.Stream = s
+	case !on:
+		return apierr.Invalid("Table is already stream disabled: TableName: %s", d.Name)
+	default:
+		d.Stream.Enabled = false
+		d.Stream.Ended = c.now.UnixMilli()
+	}
+	return nil
+}
+
+func (c *call) changeClass(d *table.Descriptor, in *wire.UpdateTableInput) error {
+	if in.TableClass.Set && in.TableClass.Value != d.Class {
+		d.Class = in.TableClass.Value
+		d.ClassChanged = c.now.UnixMilli()
+	}
+	return nil
+}
+
+// changeTheRest changes settings that are only reported, or take effect as they
+// are written.
+func changeTheRest(d *table.Descriptor, in *wire.UpdateTableInput) (err error) {
+	if in.DeletionProtectionEnabled.Set {
+		d.Protected = in.DeletionProtectionEnabled.Value
+	}
+	if in.OnDemandThroughput != nil {
+		d.OnDemand = onDemand(in.OnDemandThroughput)
+	}
+	if in.WarmThroughput != nil {
+		d.Warm = warmThroughput(in.WarmThroughput)
+	}
+	if in.SSESpecification != nil {
+		d.Encryption, err = encryption(in.SSESpecification, d)
+	}
+	return err
+}
