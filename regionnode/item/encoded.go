@@ -197,6 +197,26 @@ func (e Encoded) Get(name string) (Value, bool, error) {
 	return value, err == nil, err
 }
 
+// AppendOrdered appends the key form (AppendOrdered) of one attribute and tells
+// its kind: Invalid when it is absent. What is no S, N or B appends nothing.
+func (e Encoded) AppendOrdered(dst []byte, name string) ([]byte, Kind, error) {
+	r := reader{rest: view(e)}
+	raw, ok, err := r.find(name)
+	if !ok || err != nil {
+		return dst, Invalid, err
+	}
+	inner := reader{rest: raw}
+	k, _, err := inner.kind()
+	if err != nil || k != S && k != N && k != B {
+		return dst, k, err
+	}
+	v, err := (&reader{rest: raw}).value(0)
+	if err != nil {
+		return dst, Invalid, err
+	}
+	return AppendOrdered(dst, v), k, nil
+}
+
 // Decode makes the tree; nil for no item.
 func (e Encoded) Decode() (Item, error) {
 	if len(e) == 0 {

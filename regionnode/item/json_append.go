@@ -4,7 +4,15 @@ import (
 	"encoding/base64"
 	"unicode/utf8"
 	"unsafe"
+
+	"antipode/regionnode/item/jsonscan"
 )
+
+// String is the item in DynamoDB JSON, for messages and tests.
+func (it Item) String() string { return string(it.AppendJSON(nil)) }
+
+// String is the value in DynamoDB JSON, for messages and tests.
+func (v Value) String() string { return string(v.AppendJSON(nil)) }
 
 // AppendJSON appends the item in DynamoDB JSON: {"a":{"S":"x"},…}.
 func (it Item) AppendJSON(dst []byte) []byte {
@@ -92,27 +100,23 @@ const hexDigits = "0123456789abcdef"
 // appendJSONString quotes s. What is no UTF-8 becomes U+FFFD: the result is
 // always valid JSON.
 func appendJSONString(dst []byte, s string) []byte {
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
 	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
+	for {
+		n := jsonscan.PlainPrefix(b)
+		dst = append(dst, b[:n]...)
+		if b = b[n:]; len(b) == 0 {
+			return append(dst, '"')
+		}
+		if b[0] < utf8.RuneSelf {
+			dst = appendJSONEscape(dst, b[0])
+			b = b[1:]
 			continue
 		}
-		if c >= utf8.RuneSelf {
-			if r, n := utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError || n > 1 {
-				i += n
-				continue
-			}
-			dst = append(append(dst, s[start:i]...), "\uFFFD"...)
-		} else {
-			dst = appendJSONEscape(append(dst, s[start:i]...), c)
-		}
-		i++
-		start = i
+		r, n := utf8.DecodeRune(b)
+		dst = utf8.AppendRune(dst, r)
+		b = b[n:]
 	}
-	return append(append(dst, s[start:]...), '"')
 }
 
 func appendJSONEscape(dst []byte, c byte) []byte {

@@ -62,49 +62,50 @@ func (k KeySchema) Has(name string) bool {
 }
 
 // Key appends the full key of it. An attribute that is missing or no S, N or B
-// is a *KeyError; types and lengths are for CheckKey to refuse.
+// is a *KeyError; defined types and lengths are the caller's to check.
 func (k KeySchema) Key(dst []byte, it item.Item) ([]byte, error) {
-	return k.key(dst, func(name string) (item.Value, error) {
+	return k.key(dst, func(dst []byte, name string) ([]byte, item.Kind, error) {
 		v, _ := it.Get(name)
-		return v, nil
-	})
-}
-
-// KeyOf is Key of an encoded item, of which only the key attributes are decoded.
-func (k KeySchema) KeyOf(dst []byte, e item.Encoded) ([]byte, error) {
-	return k.key(dst, func(name string) (item.Value, error) {
-		v, _, err := e.Get(name)
-		return v, err
-	})
-}
-
-func (k KeySchema) key(dst []byte, get func(string) (item.Value, error)) ([]byte, error) {
-	start := len(dst)
-	dst = append(dst, make([]byte, HashLen)...)
-	dst, err := appendOrdered(dst, k.Hash, get)
-	if err != nil {
-		return dst[:start], err
-	}
-	seal(dst[start:])
-	dst, err = appendOrdered(dst, k.Range, get)
-	if err != nil {
-		return dst[:start], err
-	}
-	return dst, nil
-}
-
-func appendOrdered(dst []byte, names []string, get func(string) (item.Value, error)) ([]byte, error) {
-	for _, name := range names {
-		v, err := get(name)
-		if err != nil {
-			return dst, fmt.Errorf("read key attribute %s: %w", name, err)
-		}
 		switch v.Kind() {
 		case item.S, item.N, item.B:
 			dst = item.AppendOrdered(dst, v)
-		default:
-			return dst, &KeyError{Name: name, Found: v.Kind()}
 		}
+		return dst, v.Kind(), nil
+	})
+}
+
+// KeyOf is Key of an encoded item, of which only the key attributes are read.
+func (k KeySchema) KeyOf(dst []byte, e item.Encoded) ([]byte, error) {
+	return k.key(dst, e.AppendOrdered)
+}
+
+// ordered appends the ordered form of a key attribute and tells its kind, as
+// item.Encoded.AppendOrdered does.
+type ordered func(dst []byte, name string) ([]byte, item.Kind, error)
+
+func (k KeySchema) key(dst []byte, from ordered) ([]byte, error) {
+	start := len(dst)
+	out, err := appendAll(append(dst, make([]byte, HashLen)...), k.Hash, from)
+	if err != nil {
+		return dst, err
+	}
+	seal(out[start:])
+	if out, err = appendAll(out, k.Range, from); err != nil {
+		return dst, err
+	}
+	return out, nil
+}
+
+func appendAll(dst []byte, names []string, from ordered) ([]byte, error) {
+	for _, name := range names {
+		out, kind, err := from(dst, name)
+		if err != nil {
+			return dst, fmt.Errorf("read key attribute %s: %w", name, err)
+		}
+		if kind != item.S && kind != item.N && kind != item.B {
+			return dst, &KeyError{Name: name, Found: kind}
+		}
+		dst = out
 	}
 	return dst, nil
 }

@@ -135,3 +135,16 @@ func TestDescriptorRoundTrip(t *testing.T) {
 		t.Error("found what is not there")
 	}
 }
+
+func BenchmarkKeyOf(b *testing.B) {
+	schema := KeySchema{Hash: []string{"pk"}, Range: []string{"sk"}}
+	e := item.Make([]item.Field{{Name: "pk", Value: item.Str("customer#0123456789")}, {Name: "sk", Value: number(b, "1234567890")}, {Name: "x", Value: item.Null()}}).Encode()
+	b.ReportAllocs()
+	var dst []byte
+	for b.Loop() {
+		var err error
+		if dst, err = schema.KeyOf(dst[:0], e); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

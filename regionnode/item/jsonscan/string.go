@@ -1,6 +1,8 @@
 package jsonscan
 
 import (
+	"bytes"
+	"encoding/binary"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -35,23 +37,31 @@ func (s *Scanner) Bytes(scratch []byte) ([]byte, error) {
 	return s.unescape(scratch[:0], start, end), nil
 }
 
-const (
-	stopNone   = iota
-	stopByte   // a quote, a backslash or a control character
-	stopNotASC // the first byte of a longer character
-)
-
-var stops = func() (t [256]uint8) {
-	for i := range t {
-		switch {
-		case i < ' ' || i == '"' || i == '\\':
-			t[i] = stopByte
-		case i >= utf8.RuneSelf:
-			t[i] = stopNotASC
+// PlainPrefix is the length of the part of b before its first quote, backslash,
+// control character or non-ASCII byte: what stands for itself in a JSON string
+// both ways.
+func PlainPrefix(b []byte) int {
+	const (
+		ones = 0x0101010101010101
+		tops = 0x80 * ones
+	)
+	i := 0
+	for ; len(b)-i >= 8; i += 8 {
+		// A byte's top bit ends up set if the byte is below ' ', equal to one of
+		// the two, or not ASCII. A borrow may flag a byte above a flagged one,
+		// which the loop below sorts out.
+		w := binary.LittleEndian.Uint64(b[i:])
+		if (w|(w-' '*ones)|((w^'"'*ones)-ones)|((w^'\\'*ones)-ones))&tops != 0 {
+			break
 		}
 	}
-	return t
-}()
+	for ; i < len(b); i++ {
+		if c := b[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			break
+		}
+	}
+	return i
+}
 
 // span takes a string: the bounds of its content, and whether that is the text
 // itself, without escapes. Escapes are checked here, so that unescape need not
@@ -62,40 +72,39 @@ func (s *Scanner) span() (start, end int, plain bool, err error) {
 	}
 	d := s.data
 	start, plain = s.pos+1, true
-	for i := start; i < len(d); {
-		switch stops[d[i]] {
-		case stopNone:
-			i++
-			continue
-		case stopNotASC:
-			r, n := utf8.DecodeRune(d[i:])
-			if r == utf8.RuneError && n == 1 {
-				s.pos = i
-				return 0, 0, false, s.fail("invalid UTF-8")
-			}
-			i += n
-			continue
+	for i := start; ; {
+		if i += PlainPrefix(d[i:]); i == len(d) {
+			s.pos = i
+			return 0, 0, false, s.fail("unexpected end of input")
 		}
-		switch d[i] {
-		case '"':
+		if d[i] == '"' {
 			s.pos = i + 1
 			s.fresh = false
 			return start, i, plain, nil
-		case '\\':
-			plain = false
-			n := escapeLen(d[i:])
-			if n == 0 {
-				s.pos = i
-				return 0, 0, false, s.fail("bad escape")
-			}
-			i += n
-		default:
-			s.pos = i
-			return 0, 0, false, s.fail("control character in a string")
 		}
+		n, reason := 0, "control character in a string"
+		switch {
+		case d[i] == '\\':
+			plain = false
+			n, reason = escapeLen(d[i:]), "bad escape"
+		case d[i] >= utf8.RuneSelf:
+			n, reason = runeLen(d[i:]), "invalid UTF-8"
+		}
+		if n == 0 {
+			s.pos = i
+			return 0, 0, false, s.fail(reason)
+		}
+		i += n
 	}
-	s.pos = len(d)
-	return 0, 0, false, s.fail("unexpected end of input")
+}
+
+// runeLen is the length of the character that b starts with, 0 for a bad one.
+func runeLen(b []byte) int {
+	r, n := utf8.DecodeRune(b)
+	if r == utf8.RuneError && n == 1 {
+		return 0
+	}
+	return n
 }
 
 // escapeLen is the length of the escape that b starts with, 0 for a bad one.
@@ -140,8 +149,12 @@ func (s *Scanner) unescape(dst []byte, start, end int) []byte {
 	b := s.data[start:end]
 	for i := 0; i < len(b); {
 		if b[i] != '\\' {
-			dst = append(dst, b[i])
-			i++
+			n := bytes.IndexByte(b[i:], '\\')
+			if n < 0 {
+				n = len(b) - i
+			}
+			dst = append(dst, b[i:i+n]...)
+			i += n
 			continue
 		}
 		if c := escapes[b[i+1]]; c != 0 {
