@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -71,6 +72,10 @@ func (c *Config) tags() map[string]string {
 	return tags
 }
 
+// nameSeparator stands between region and name in Serf's names, in which a slash
+// would begin an address.
+const nameSeparator = "."
+
 // label is what packets of this pool start with.
 func (c *Config) label() string {
 	if c.Scope == WideScope {
@@ -90,11 +95,11 @@ func (c *Config) fill() error {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	var faults []error
-	if c.Name == "" {
-		faults = append(faults, errors.New("no name"))
+	if c.Name == "" || strings.Contains(c.Name, "/") {
+		faults = append(faults, fmt.Errorf("name %q", c.Name))
 	}
-	if c.Region == "" {
-		faults = append(faults, errors.New("no region"))
+	if c.Region == "" || strings.ContainsAny(c.Region, "/"+nameSeparator) {
+		faults = append(faults, fmt.Errorf("region %q", c.Region))
 	}
 	if n := len(c.label()); n > memberlist.LabelMaxSize {
 		faults = append(faults, fmt.Errorf("cluster and region of %d bytes", n))
@@ -103,13 +108,13 @@ func (c *Config) fill() error {
 }
 
 // serfConfig turns c into Serf's configuration, with its events in events.
-func (c *Config) serfConfig(events chan<- serf.Event) (*serf.Config, error) {
+func (c *Config) serfConfig(events chan<- serf.Event, log *lines) (*serf.Config, error) {
 	conf := serf.DefaultConfig()
-	conf.NodeName = c.Region + "/" + c.Name
+	conf.NodeName = c.Region + nameSeparator + c.Name
 	conf.Tags = c.tags()
 	conf.EventCh = events
 	conf.LogOutput = nil
-	conf.Logger = newLogger(c.Log)
+	conf.Logger = log.logger()
 	// The one who loses a name conflict would shut itself down on the word of
 	// unproven packets.
 	conf.EnableNameConflictResolution = false

@@ -4,15 +4,33 @@ import (
 	"bytes"
 	"log"
 	"log/slog"
+	"sync"
 )
 
-// newLogger gives Serf and memberlist a logger whose lines become debug records:
-// what they warn of is everyday life of a network.
-func newLogger(to *slog.Logger) *log.Logger { return log.New(lines{to}, "", 0) }
+// lines turns what Serf and memberlist log into debug records: what they warn of
+// is everyday life of a network.
+type lines struct {
+	to *slog.Logger
 
-type lines struct{ to *slog.Logger }
+	mu     sync.RWMutex
+	closed bool
+}
 
-func (l lines) Write(line []byte) (int, error) {
-	l.to.Debug("gossip: " + string(bytes.TrimSpace(line)))
+func (l *lines) logger() *log.Logger { return log.New(l, "", 0) }
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if !l.closed {
+		l.to.Debug("gossip: " + string(bytes.TrimSpace(line)))
+	}
 	return len(line), nil
+}
+
+// close drops later lines: memberlist's timers outlive it for some seconds, and
+// must not speak for a pool that is gone.
+func (l *lines) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 }

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -41,6 +42,7 @@ type Member struct {
 type Pool struct {
 	cfg    Config
 	serf   *serf.Serf
+	log    *lines
 	events chan Member
 	stop   chan struct{}
 	once   sync.Once
@@ -48,6 +50,11 @@ type Pool struct {
 
 	mu   sync.Mutex // over cfg.Node and cfg.RPCAddr
 	quit error
+
+	// joining keeps Join and Leave apart: a join that ends after the goodbye
+	// would take it back.
+	joining sync.Mutex
+	leaving bool
 }
 
 // Start opens the sockets and begins to look for the seeds; it does not wait for
@@ -57,7 +64,8 @@ func Start(cfg Config) (*Pool, error) {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
 	raw := make(chan serf.Event, 64)
-	conf, err := cfg.serfConfig(raw)
+	log := &lines{to: cfg.Log}
+	conf, err := cfg.serfConfig(raw, log)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
@@ -65,7 +73,7 @@ func Start(cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gossip: start serf: %w", err)
 	}
-	p := &Pool{cfg: cfg, serf: s, events: make(chan Member), stop: make(chan struct{})}
+	p := &Pool{cfg: cfg, serf: s, log: log, events: make(chan Member), stop: make(chan struct{})}
 	p.done.Go(func() { p.relay(raw) })
 	p.done.Go(p.seek)
 	return p, nil
@@ -97,6 +105,11 @@ func (p *Pool) Events() <-chan Member { return p.events }
 
 // Join asks the members at addrs to meet; it succeeds when one of them answered.
 func (p *Pool) Join(addrs ...string) error {
+	p.joining.Lock()
+	defer p.joining.Unlock()
+	if p.leaving {
+		return errors.New("gossip: join: leaving")
+	}
 	if _, err := p.serf.Join(addrs, true); err != nil {
 		return fmt.Errorf("gossip: join: %w", err)
 	}
@@ -119,7 +132,12 @@ func (p *Pool) Announce(node table.NodeID, rpcAddr string) error {
 // closes. It gives up waiting for their notice when ctx is done.
 func (p *Pool) Leave(ctx context.Context) error {
 	left := make(chan error, 1)
-	p.done.Go(func() { left <- p.serf.Leave() })
+	p.done.Go(func() {
+		p.joining.Lock()
+		p.leaving = true
+		p.joining.Unlock()
+		left <- p.serf.Leave()
+	})
 	var err error
 	select {
 	case err = <-left:
@@ -137,6 +155,7 @@ func (p *Pool) Leave(ctx context.Context) error {
 // returns when the sockets are closed, at the latest after a few seconds.
 func (p *Pool) Close() error {
 	p.shutdown()
+	defer p.log.close()
 	done := make(chan struct{})
 	go func() {
 		p.done.Wait()
@@ -235,7 +254,7 @@ func memberOf(m serf.Member) Member {
 		Addr:   net.JoinHostPort(m.Addr.String(), strconv.Itoa(int(m.Port))),
 		Status: statusOf(m.Status),
 	}
-	_, out.Name, _ = strings.Cut(m.Name, "/")
+	_, out.Name, _ = strings.Cut(m.Name, nameSeparator)
 	if id, err := strconv.ParseUint(m.Tags[tagNode], 16, 64); err == nil {
 		out.Node = table.NodeID(id)
 	}

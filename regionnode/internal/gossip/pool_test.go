@@ -154,6 +154,8 @@ func TestConfigIsChecked(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"no name":   {Region: "r"},
 		"no region": {Name: "n"},
+		"dot":       {Region: "r.s", Name: "n"},
+		"slash":     {Region: "r", Name: "n/m"},
 		"bind":      {Region: "r", Name: "n", Bind: "nowhere"},
 		"port":      {Region: "r", Name: "n", Bind: "127.0.0.1:port"},
 		"key":       {Region: "r", Name: "n", Keyring: [][]byte{{1, 2, 3}}},
