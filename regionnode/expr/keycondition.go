@@ -1,17 +1,18 @@
 package expr
 
-import (
-	"antipode/regionnode/item"
-	"antipode/regionnode/table"
-)
+import "antipode/regionnode/item"
 
 // KeyCondition is a key condition that is parsed but not yet held against a
 // key schema.
-type KeyCondition struct{ terms []node }
+type KeyCondition struct{ terms []keyTerm }
 
-// ParseKeyCondition parses a key-condition expression.
-func ParseKeyCondition(src string, s *Substitutions) (*KeyCondition, error) {
-	return &KeyCondition{}, nil
+// keyTerm is the condition on one attribute.
+type keyTerm struct {
+	name string
+	// op is RangeNone for a comparison that no key condition may make; only the
+	// older KeyConditions gets that far with one.
+	op        RangeOp
+	low, high item.Value
 }
 
 // RangeOp is the comparison on the last constrained range attribute.
@@ -29,21 +30,86 @@ const (
 	RangeBegins
 )
 
-// KeyRange is a key condition bound to a key schema: one item collection and
-// an interval in it.
-type KeyRange struct {
-	// Hash has a value for each hash attribute of the schema.
-	Hash []item.Value
-	// RangeEq has the values of the leading range attributes that are held
-	// equal ahead of the one that Op compares.
-	RangeEq []item.Value
-	Op      RangeOp
-	// Low is Op's operand; High is the upper bound of RangeBetween only.
-	Low, High item.Value
+// ParseKeyCondition parses a key-condition expression. What a key condition may
+// not say at all is refused here; what the key schema decides, by Bind.
+func ParseKeyCondition(src string, s *Substitutions) (*KeyCondition, error) {
+	root, err := parseCondition(KeyConditionExpression, src, s)
+	if err != nil {
+		return nil, err
+	}
+	k := &KeyCondition{}
+	if root.op != opAnd {
+		return k, k.addTerm(&root)
+	}
+	for i := range root.args {
+		if err := k.addTerm(&root.args[i]); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
 }
 
-// Bind holds the condition against a key schema. attrType gives a key
-// attribute's declared type: "S", "N" or "B".
-func (k *KeyCondition) Bind(schema table.KeySchema, attrType func(name string) string) (*KeyRange, error) {
-	return &KeyRange{}, nil
+// addTerm makes a term of a comparison.
+func (k *KeyCondition) addTerm(n *node) error {
+	invalid := KeyConditionExpression.invalid
+	op, ok := rangeOps[n.op]
+	if !ok {
+		return invalid("Invalid operator used in KeyConditionExpression: %s", n.op)
+	}
+	if (n.op == opBetween || n.op == opBeginsWith) && n.args[0].op != opPath {
+		return invalid("Invalid condition in KeyConditionExpression: %s operator must have the key attribute as its first operand", n.op)
+	}
+	at := -1
+	for i := range n.args {
+		switch a := &n.args[i]; a.op {
+		case opPath:
+			if at >= 0 {
+				return invalid("Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition")
+			}
+			if len(a.path.Steps) > 0 {
+				return invalid("KeyConditionExpressions cannot have conditions on nested attributes")
+			}
+			at = i
+		case opValue:
+		default:
+			return invalid("KeyConditionExpressions cannot contain nested operations")
+		}
+	}
+	if at < 0 {
+		return invalid("Invalid condition in KeyConditionExpression: No key attribute specified")
+	}
+	t := keyTerm{name: n.args[at].path.Name, op: op}
+	for i := range k.terms {
+		if k.terms[i].name == t.name {
+			return invalid("KeyConditionExpressions must only contain one condition per key")
+		}
+	}
+	if at == 0 {
+		t.low = n.args[1].val
+	} else {
+		t.op, t.low = mirrored[op], n.args[0].val
+	}
+	if op == RangeBetween {
+		t.high = n.args[2].val
+	}
+	k.terms = append(k.terms, t)
+	return nil
+}
+
+var rangeOps = map[op]RangeOp{
+	opEQ: RangeEQ, opLT: RangeLT, opLE: RangeLE, opGT: RangeGT, opGE: RangeGE,
+	opBetween: RangeBetween, opBeginsWith: RangeBegins,
+}
+
+// mirrored are the comparisons as they read with their operands exchanged.
+var mirrored = [...]RangeOp{RangeEQ: RangeEQ, RangeLT: RangeGT, RangeLE: RangeGE, RangeGT: RangeLT, RangeGE: RangeLE}
+
+// Attributes lists the names that the condition constrains, in the order
+// written.
+func (k *KeyCondition) Attributes() []string {
+	out := make([]string, len(k.terms))
+	for i := range k.terms {
+		out[i] = k.terms[i].name
+	}
+	return out
 }
