@@ -28,9 +28,9 @@ type Config struct {
 	// signature names: a region's own port, or its function. It must be a key
 	// of Regions. When empty, the region in the signature's scope is served.
 	Region string
-	// Keys finds the credential of an access key. With nil, signatures are parsed
-	// for their region but not verified.
-	Keys sigv4.KeyStore
+	// Credentials finds the credential of an access key. With nil, signatures are
+	// parsed for their region but not verified.
+	Credentials sigv4.KeyStore
 	// Hosts are names that clients may have signed for besides the Host received,
 	// when a proxy in front rewrites it.
 	Hosts []string
@@ -73,4 +73,13 @@ func (c Config) withDefaults() Config {
 		c.Random = rand.Uint64
 	}
 	return c
+}
+
+// StaticCredentials are credentials that never change: secrets by access key.
+func StaticCredentials(secrets map[string]string) sigv4.KeyStore {
+	keys := make(sigv4.Keys, len(secrets))
+	for key, secret := range secrets {
+		keys[key] = sigv4.Credential{Secret: secret}
+	}
+	return keys
 }

@@ -22,7 +22,7 @@ import (
 type Handler struct {
 	cfg      Config
 	names    []string        // of the regions, sorted
-	verifier *sigv4.Verifier // nil without keys
+	verifier *sigv4.Verifier // nil without credentials
 }
 
 // New makes a Handler.
@@ -32,9 +32,9 @@ func New(cfg Config) *Handler {
 		h.names = append(h.names, name)
 	}
 	slices.Sort(h.names)
-	if cfg.Keys != nil {
-		// New refuses only a Config without keys.
-		h.verifier, _ = sigv4.New(sigv4.Config{Keys: cfg.Keys, Now: h.cfg.Now, Hosts: cfg.Hosts})
+	if cfg.Credentials != nil {
+		// sigv4.New refuses only a Config without keys.
+		h.verifier, _ = sigv4.New(sigv4.Config{Keys: cfg.Credentials, Now: h.cfg.Now, Hosts: cfg.Hosts})
 	}
 	return h
 }
