@@ -111,11 +111,10 @@ func (d *decoder) item(level int) (Item, error) {
 		}
 		fields = append(fields, Field{name, v})
 	}
-	it := slices.Clone(fields)
 	if !sorted {
-		return Make(it), nil
+		fields = sortFields(fields)
 	}
-	return it, nil
+	return slices.Clone(fields), nil
 }
 
 // value takes one {"S":"x"}.

@@ -183,8 +183,26 @@ func (it Item) Remove(name string) Item {
 
 // Make sorts fields into an Item. Of fields with one name the last wins. It
 // takes the slice over.
-func Make(fields []Field) Item {
-	slices.SortStableFunc(fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+func Make(fields []Field) Item { return Item(sortFields(fields)) }
+
+// sortFields sorts in place and drops all but the last field of each name.
+func sortFields(fields []Field) []Field {
+	if len(fields) > 32 {
+		slices.SortStableFunc(fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+	} else {
+		// Most items are short, and fields are long: insert each in one move.
+		for i := 1; i < len(fields); i++ {
+			j := i
+			for j > 0 && fields[j-1].Name > fields[i].Name {
+				j--
+			}
+			if j < i {
+				f := fields[i]
+				copy(fields[j+1:i+1], fields[j:i])
+				fields[j] = f
+			}
+		}
+	}
 	out := fields[:0]
 	for _, f := range fields {
 		if n := len(out); n > 0 && out[n-1].Name == f.Name {
@@ -193,5 +211,5 @@ func Make(fields []Field) Item {
 		}
 		out = append(out, f)
 	}
-	return Item(out)
+	return out
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -145,6 +146,67 @@ func BenchmarkKeyOf(b *testing.B) {
 		var err error
 		if dst, err = schema.KeyOf(dst[:0], e); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// FuzzDecodeKey: what decodes is what Key makes, hash aside.
+func FuzzDecodeKey(f *testing.F) {
+	schema := KeySchema{Hash: []string{"a", "b"}, Range: []string{"c"}}
+	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x00\x20x\x00\x01\x11\x30\x00\xff\x00\x01"))
+	f.Add([]byte("short"))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		it, err := DecodeKey(schema, key)
+		n, prefixErr := schema.HashPrefixLen(key)
+		if err != nil {
+			return
+		}
+		if prefixErr != nil {
+			t.Fatalf("%x has no collection prefix: %v", key, prefixErr)
+		}
+		again, err := schema.Key(nil, it)
+		if err != nil || !bytes.Equal(again[HashLen:], key[HashLen:]) {
+			t.Fatalf("%x decodes to %v, which is %x, %v", key, it, again, err)
+		}
+		a, _ := it.Get("a")
+		b, _ := it.Get("b")
+		if prefix := HashPrefix(nil, []item.Value{a, b}); !bytes.Equal(prefix, again[:n]) {
+			t.Fatalf("the collection prefix of %x is %x, want %x", again, prefix, again[:n])
+		}
+		if Hash(again) != Hash(again[:n]) {
+			t.Fatalf("%x and its prefix hash apart", again)
+		}
+	})
+}
+
+func TestIndexKey(t *testing.T) {
+	d := &Descriptor{
+		Key:     KeySchema{Hash: []string{"pk"}, Range: []string{"sk"}},
+		Locals:  []Index{{Name: "l", Local: 1, Key: KeySchema{Hash: []string{"pk"}, Range: []string{"x"}}}},
+		Globals: []Index{{Name: "g", Key: KeySchema{Hash: []string{"x"}, Range: []string{"sk"}}}},
+	}
+	for name, want := range map[string]string{"l": "[pk] [x sk]", "g": "[x] [sk pk]"} {
+		x := d.Index(name)
+		k := d.IndexKey(x)
+		if got := fmt.Sprint(k.Hash, k.Range); got != want {
+			t.Errorf("entries of %s are ordered by %s, want %s", name, got, want)
+		}
+		if x.IsLocal() != (name == "l") {
+			t.Errorf("%s local: %v", name, x.IsLocal())
+		}
+	}
+	if got := fmt.Sprint(d.Key.Names()); got != "[pk sk]" {
+		t.Errorf("key names are %s", got)
+	}
+}
+
+func TestPartitionARN(t *testing.T) {
+	for region, want := range map[string]string{
+		"cn-north-1":    "arn:aws-cn:dynamodb:cn-north-1:123456789012:table/t",
+		"us-gov-west-1": "arn:aws-us-gov:dynamodb:us-gov-west-1:123456789012:table/t",
+	} {
+		if got := ARN(region, "123456789012", "t"); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }
