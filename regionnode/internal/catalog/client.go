@@ -62,24 +62,32 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	return &Client{cfg: cfg}, nil
 }
 
-// call runs one request where the leader is: local here, or remote at addr.
-func call[T any](ctx context.Context, c *Client, reads bool, local func(Registry) (T, error), remote func(addr string) (T, error)) (T, error) {
+// Follow runs one request where the catalog's leader is: local if that is this
+// node (which must have a Local), or remote with the leader's address. With
+// repeatable set, a call whose answer was lost on the way is made again.
+func Follow[T any](ctx context.Context, c *Client, repeatable bool, local func(context.Context) (T, error), remote func(ctx context.Context, addr string) (T, error)) (T, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
+	try := func(at string) (T, error) {
+		if at == "" {
+			return local(ctx)
+		}
+		return remote(ctx, at)
+	}
 	var none T
 	var last error
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		for _, at := range c.candidates() {
-			v, err := try(c, at, local, remote)
+			v, err := try(at)
 			for range maxHints {
 				hinted, ok := c.hint(err, at)
 				if !ok {
 					break
 				}
 				at = hinted
-				v, err = try(c, at, local, remote)
+				v, err = try(at)
 			}
-			if err == nil || !again(err, reads) {
+			if err == nil || !again(err, repeatable) {
 				if err == nil {
 					c.leader.Store(&at)
 				}
@@ -105,21 +113,14 @@ func call[T any](ctx context.Context, c *Client, reads bool, local func(Registry
 // candidates are tried: hints may go in a circle during an election.
 const maxHints = 3
 
-func try[T any](c *Client, at string, local func(Registry) (T, error), remote func(addr string) (T, error)) (T, error) {
-	if at == "" {
-		return local(c.cfg.Local)
-	}
-	return remote(at)
-}
-
 // again tells whether a call may be sent once more: it was definitely not
-// executed, or only reads and failed on the way.
-func again(err error, reads bool) bool {
+// executed, or is repeatable and failed on the way.
+func again(err error, repeatable bool) bool {
 	if rpc.NotExecuted(err) {
 		return true
 	}
 	var lost *rpc.Unreachable
-	return reads && errors.As(err, &lost)
+	return repeatable && errors.As(err, &lost)
 }
 
 // hint is where a NotLeader points to, unless that is where it came from.
@@ -157,12 +158,12 @@ func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFu
 }
 
 // ask is call for a request that is the same here and there.
-func ask[Req, Resp any](ctx context.Context, c *Client, method string, reads bool, q *Req, local func(context.Context, Registry) (*Resp, error)) (*Resp, error) {
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
-	return call(ctx, c, reads,
-		func(r Registry) (*Resp, error) { return local(ctx, r) },
-		func(addr string) (*Resp, error) { return rpc.Call[Req, Resp](ctx, c.cfg.Pool, addr, method, q) })
+func ask[Req, Resp any](ctx context.Context, c *Client, method string, repeatable bool, q *Req, local func(context.Context, Registry) (*Resp, error)) (*Resp, error) {
+	return Follow(ctx, c, repeatable,
+		func(ctx context.Context) (*Resp, error) { return local(ctx, c.cfg.Local) },
+		func(ctx context.Context, addr string) (*Resp, error) {
+			return rpc.Call[Req, Resp](ctx, c.cfg.Pool, addr, method, q)
+		})
 }
 
 // askList is ask for lists.

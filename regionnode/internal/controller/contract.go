@@ -178,3 +178,17 @@ type LinksRequest struct {
 	To        string `msgpack:"t"`
 	FromStart bool   `msgpack:"f,omitempty"`
 }
+
+// IndexBuilder is a Host that fills global indexes which were added to a table
+// with items. A Host that is none has nothing to fill.
+type IndexBuilder interface {
+	// IndexReady (leader) tells whether everything that the partition held when
+	// the index came is in the index, durably.
+	IndexReady(ctx context.Context, r *IndexRequest) (bool, error)
+}
+
+// IndexRequest names a global index as one item partition sees it.
+type IndexRequest struct {
+	Partition table.PartitionID `msgpack:"p"`
+	Index     string            `msgpack:"x"`
+}
