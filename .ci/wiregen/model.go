@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sort"
 	"strings"
 )
@@ -147,13 +148,14 @@ func readGzip(path string) ([]byte, error) {
 	return io.ReadAll(z)
 }
 
-// add merges one service in. Both models define some shapes; of those that
-// inputs reach, only scalars may differ.
+// add merges one service in. Both models define some shapes, which must agree.
 func (m *model) add(f *serviceFile) error {
-	// Shapes of the second service are kept apart by prefix where they clash.
 	for name, s := range f.Shapes {
-		if m.shapes[name] == nil {
+		switch have := m.shapes[name]; {
+		case have == nil:
 			m.shapes[name] = s
+		case !reflect.DeepEqual(have, s):
+			return fmt.Errorf("shape %s differs from the other service's", name)
 		}
 		if s.Exception {
 			for _, mm := range s.Members {
