@@ -21,8 +21,8 @@ var memberOrder = map[string][]string{
 	"CreateGlobalSecondaryIndexAction": {"Projection", "IndexName", "ProvisionedThroughput", "KeySchema"},
 	"ProvisionedThroughput":            {"WriteCapacityUnits", "ReadCapacityUnits"},
 	"PutItemInput":                     {"ReturnConsumedCapacity", "TableName", "Item", "ConditionalOperator", "Expected", "ReturnValues", "ReturnItemCollectionMetrics"},
-	"UpdateItemInput":                  {"ReturnConsumedCapacity", "TableName", "Key", "ConditionalOperator", "Expected", "ReturnValues", "ReturnItemCollectionMetrics", "AttributeUpdates"},
-	"DeleteItemInput":                  {"ReturnConsumedCapacity", "TableName", "Key", "ConditionalOperator", "Expected", "ReturnValues", "ReturnItemCollectionMetrics"},
+	"UpdateItemInput":                  {"ReturnConsumedCapacity", "TableName", "ReturnItemCollectionMetrics", "ReturnValues", "Key", "ConditionalOperator", "Expected", "AttributeUpdates"},
+	"DeleteItemInput":                  {"ReturnConsumedCapacity", "TableName", "ReturnValues", "ReturnItemCollectionMetrics", "Key", "ConditionalOperator", "Expected"},
 	"GetItemInput":                     {"ReturnConsumedCapacity", "AttributesToGet", "TableName", "Key"},
 	"QueryInput":                       {"ConditionalOperator", "Select", "IndexName", "ReturnConsumedCapacity", "QueryFilter", "TableName", "AttributesToGet", "Limit", "KeyConditions"},
 	"ScanInput":                        {"Select", "IndexName", "TotalSegments", "ReturnConsumedCapacity", "TableName", "ConditionalOperator", "ScanFilter", "Segment", "Limit", "AttributesToGet"},
@@ -55,6 +55,7 @@ func sortMembers(st *structure) error {
 var enumOrder = map[string][]string{
 	"ComparisonOperator":     {"IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT", "NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE", "CONTAINS"},
 	"ReturnConsumedCapacity": {"INDEXES", "TOTAL", "NONE"},
+	"ReturnValue":            {"ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"},
 	"ScalarAttributeType":    {"B", "N", "S"},
 	"Select":                 {"SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"},
 }

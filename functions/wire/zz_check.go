@@ -48,7 +48,7 @@ var (
 	ruleResourceArnString                    = rule{min: 1, max: 1283}
 	ruleReturnConsumedCapacity               = rule{enum: []string{"INDEXES", "TOTAL", "NONE"}}
 	ruleReturnItemCollectionMetrics          = rule{enum: []string{"SIZE", "NONE"}}
-	ruleReturnValue                          = rule{enum: []string{"UPDATED_OLD", "ALL_NEW", "ALL_OLD", "NONE", "UPDATED_NEW"}}
+	ruleReturnValue                          = rule{enum: []string{"ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"}}
 	ruleReturnValuesOnConditionCheckFailure  = rule{enum: []string{"ALL_OLD", "NONE"}}
 	ruleS3Bucket                             = rule{max: 255, pattern: "^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$", match: lazily("[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+")}
 	ruleS3BucketOwner                        = rule{pattern: "[0-9]{12}", match: lazily("[0-9]{12}")}
@@ -462,6 +462,8 @@ func (in *DeleteItemInput) check(v *validator) {
 		v.noTable()
 	}
 	v.text("TableName", in.TableName, &ruleTableArn)
+	v.nameless(in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", false, true)
+	v.text("ReturnItemCollectionMetrics", in.ReturnItemCollectionMetrics, &ruleReturnItemCollectionMetrics)
 	if in.Key == nil {
 		v.null("Key")
 	}
@@ -471,8 +473,6 @@ func (in *DeleteItemInput) check(v *validator) {
 		in.Expected[i].Value.check(v)
 		v.leave()
 	}
-	v.nameless(in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", false, true)
-	v.text("ReturnItemCollectionMetrics", in.ReturnItemCollectionMetrics, &ruleReturnItemCollectionMetrics)
 	for i := range in.ExpressionAttributeNames {
 		v.enterKey("ExpressionAttributeNames", in.ExpressionAttributeNames[i].Key)
 		v.element(in.ExpressionAttributeNames[i].Value, &ruleAttributeName)
@@ -1772,6 +1772,8 @@ func (in *UpdateItemInput) check(v *validator) {
 		v.noTable()
 	}
 	v.text("TableName", in.TableName, &ruleTableArn)
+	v.text("ReturnItemCollectionMetrics", in.ReturnItemCollectionMetrics, &ruleReturnItemCollectionMetrics)
+	v.nameless(in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", true, true)
 	if in.Key == nil {
 		v.null("Key")
 	}
@@ -1781,8 +1783,6 @@ func (in *UpdateItemInput) check(v *validator) {
 		in.Expected[i].Value.check(v)
 		v.leave()
 	}
-	v.nameless(in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", true, true)
-	v.text("ReturnItemCollectionMetrics", in.ReturnItemCollectionMetrics, &ruleReturnItemCollectionMetrics)
 	for i := range in.AttributeUpdates {
 		v.enterKey("AttributeUpdates", in.AttributeUpdates[i].Key)
 		in.AttributeUpdates[i].Value.check(v)
