@@ -1,0 +1,363 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"antipode/regionnode/internal/keys"
+	"antipode/regionnode/internal/store"
+	"antipode/regionnode/table"
+	"antipode/replication"
+	"antipode/replication/hlc"
+)
+
+// ErrClosed answers what reaches a host or a partition that is closed here.
+var ErrClosed = errors.New("partition is closed")
+
+// Config is what a Host is made of.
+type Config struct {
+	// Node is this node's id: the raft id of all its replicas.
+	Node   table.NodeID
+	Region replication.Region
+	// Store and Clock stay the caller's and outlive the host.
+	Store *store.Store
+	Clock *hlc.Clock
+	// Send carries messages to a member on another node; it must not block and
+	// may lose them. nil when every partition has this node as its only member.
+	Send func(to table.NodeID, partition table.PartitionID, msgs [][]byte)
+	// TickInterval is raft's tick, 100 ms when 0: heartbeats go out at each, and
+	// elections start after ten to twenty without one. Below 0 nothing ticks but
+	// calls of Tick.
+	TickInterval time.Duration
+	// Workers process partitions; 0 is one for each processor, at least two.
+	Workers int
+	// RaftLogBytes is the size at which a raft log is truncated, 8 MB when 0.
+	RaftLogBytes uint64
+	// MaxCollectionBytes bounds an item collection of a table with local indexes,
+	// 10 GB when 0.
+	MaxCollectionBytes int64
+	Log                *slog.Logger
+	// OnChange hears of every change of a partition's leader or term. It is
+	// called on a worker and must not block.
+	OnChange func(Status)
+}
+
+func (c *Config) fill() error {
+	if c.Node == 0 || c.Region == "" || c.Store == nil || c.Clock == nil {
+		return errors.New("partition: Config needs Node, Region, Store and Clock")
+	}
+	if c.Send == nil {
+		c.Send = func(table.NodeID, table.PartitionID, [][]byte) {}
+	}
+	if c.TickInterval == 0 {
+		c.TickInterval = 100 * time.Millisecond
+	}
+	if c.Workers == 0 {
+		c.Workers = max(2, runtime.GOMAXPROCS(0))
+	}
+	if c.RaftLogBytes == 0 {
+		c.RaftLogBytes = 8 << 20
+	}
+	if c.MaxCollectionBytes == 0 {
+		c.MaxCollectionBytes = 10 << 30
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.OnChange == nil {
+		c.OnChange = func(Status) {}
+	}
+	return nil
+}
+
+// Host runs all replicas of a node.
+type Host struct {
+	cfg       Config
+	scheduler scheduler
+	started   uint64 // tells this process's ReadIndex contexts from an earlier one's
+	// ctx ends background work, and tasks counts it.
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu         sync.RWMutex
+	closed     bool
+	partitions map[table.PartitionID]*Partition
+	// ticked are the partitions that need ticks: several members, or parked
+	// records.
+	ticked map[table.PartitionID]*Partition
+	// changing are the ids that a Create or Destroy works on.
+	changing map[table.PartitionID]chan struct{}
+}
+
+// NewHost opens every partition that the store records. A group of one leads
+// soon after.
+func NewHost(cfg Config) (*Host, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	h := &Host{
+		cfg:        cfg,
+		started:    uint64(cfg.Clock.Now().Wall),
+		partitions: make(map[table.PartitionID]*Partition),
+		ticked:     make(map[table.PartitionID]*Partition),
+		changing:   make(map[table.PartitionID]chan struct{}),
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	specs, err := h.recorded()
+	if err != nil {
+		return nil, fmt.Errorf("open partitions: %w", err)
+	}
+	h.scheduler.start(cfg.Workers)
+	for _, spec := range specs {
+		if _, err := h.open(spec); err != nil {
+			_ = h.Close() // the first fault tells more
+			return nil, err
+		}
+	}
+	if cfg.TickInterval > 0 {
+		h.tasks.Go(h.tickForever)
+	}
+	return h, nil
+}
+
+func (h *Host) recorded() ([]*Spec, error) {
+	it, err := h.cfg.Store.Iterate(keys.Descriptors())
+	if err != nil {
+		return nil, err
+	}
+	defer it.Close()
+	var specs []*Spec
+	for ok := it.First(); ok; ok = it.Next() {
+		spec, err := decodeSpec(it.Value())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", keys.Print(it.Key()), err)
+		}
+		specs = append(specs, spec)
+	}
+	return specs, it.Error()
+}
+
+func (h *Host) open(spec *Spec) (*Partition, error) {
+	p, err := newPartition(h, spec)
+	if err != nil {
+		return nil, fmt.Errorf("open partition %d: %w", spec.ID, err)
+	}
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil, ErrClosed
+	}
+	h.partitions[spec.ID] = p
+	if p.needsTicks() {
+		h.ticked[spec.ID] = p
+	}
+	h.mu.Unlock()
+	h.scheduler.notify(p)
+	return p, nil
+}
+
+// claim keeps other Creates and Destroys of id away until the returned func is
+// called.
+func (h *Host) claim(ctx context.Context, id table.PartitionID) (func(), error) {
+	for {
+		h.mu.Lock()
+		if h.closed {
+			h.mu.Unlock()
+			return nil, ErrClosed
+		}
+		busy, taken := h.changing[id]
+		if !taken {
+			done := make(chan struct{})
+			h.changing[id] = done
+			h.mu.Unlock()
+			return func() {
+				h.mu.Lock()
+				delete(h.changing, id)
+				h.mu.Unlock()
+				close(done)
+			}, nil
+		}
+		h.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// The log of a new partition begins behind this entry, the same on all members.
+const (
+	firstIndex = 10
+	firstTerm  = 5
+)
+
+// Create makes this node's replica of a partition, durably. A partition that is
+// here already stays as it is. Members make theirs with the same Spec.
+func (h *Host) Create(ctx context.Context, spec Spec) error {
+	if spec.ID == 0 || len(spec.Members) == 0 {
+		return errors.New("create partition: Spec needs ID and Members")
+	}
+	release, err := h.claim(ctx, spec.ID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if _, ok := h.Partition(spec.ID); ok {
+		return nil
+	}
+	if err := h.record(&spec); err != nil {
+		return fmt.Errorf("create partition %d: %w", spec.ID, err)
+	}
+	_, err = h.open(&spec)
+	return err
+}
+
+// record writes what a new replica starts from.
+func (h *Host) record(spec *Spec) error {
+	raw, err := encodeSpec(spec)
+	if err != nil {
+		return err
+	}
+	b := h.cfg.Store.NewBatch()
+	if err := b.Set(keys.Descriptor(spec.ID), raw, nil); err != nil {
+		return err
+	}
+	state := appliedState{Index: firstIndex, Term: firstTerm}
+	if err := b.Set(keys.Applied(spec.ID), state.append(nil), nil); err != nil {
+		return err
+	}
+	hard := store.HardState{Term: firstTerm, Commit: firstIndex}
+	if err := store.CreateRaftLog(b, spec.ID, firstIndex, firstTerm, hard); err != nil {
+		return err
+	}
+	return h.cfg.Store.Sync(b)
+}
+
+// Destroy removes this node's replica with all its data, durably. A partition
+// that is not here is gone already.
+func (h *Host) Destroy(ctx context.Context, id table.PartitionID) error {
+	release, err := h.claim(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	p, ok := h.Partition(id)
+	if !ok {
+		return nil
+	}
+	h.mu.Lock()
+	delete(h.partitions, id)
+	delete(h.ticked, id)
+	h.mu.Unlock()
+	p.close()
+	spec := p.view().spec
+	b := h.cfg.Store.NewBatch()
+	for _, span := range append(keys.ReplicaSpans(id), keys.DataSpans(spec.Table, spec.hashes())...) {
+		if err := b.DeleteRange(span.Start, span.End, nil); err != nil {
+			return fmt.Errorf("destroy partition %d: %w", id, err)
+		}
+	}
+	if err := h.cfg.Store.Sync(b); err != nil {
+		return fmt.Errorf("destroy partition %d: %w", id, err)
+	}
+	return nil
+}
+
+// Partition is this node's replica of a partition.
+func (h *Host) Partition(id table.PartitionID) (*Partition, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	p, ok := h.partitions[id]
+	return p, ok
+}
+
+// Partitions are all replicas of this node, in no order.
+func (h *Host) Partitions() []*Partition {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out := make([]*Partition, 0, len(h.partitions))
+	for _, p := range h.partitions {
+		out = append(out, p)
+	}
+	return out
+}
+
+// Receive takes one message that another node's Send was given. What is broken,
+// or for a partition that is not here, is dropped as a network may.
+func (h *Host) Receive(id table.PartitionID, msg []byte) {
+	p, ok := h.Partition(id)
+	if !ok {
+		return
+	}
+	m := new(pb.Message)
+	if err := proto.Unmarshal(msg, m); err != nil {
+		h.cfg.Log.Warn("broken raft message", "partition", id, "error", err)
+		return
+	}
+	p.deliver(m)
+}
+
+// Tick moves raft's time on in every partition that depends on time. The host
+// calls it itself unless TickInterval is below 0.
+func (h *Host) Tick() {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, p := range h.ticked {
+		p.tick()
+	}
+}
+
+func (h *Host) tickForever() {
+	t := time.NewTicker(h.cfg.TickInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			h.Tick()
+		case <-h.ctx.Done():
+			return
+		}
+	}
+}
+
+// setTicked adds or removes a partition that is still here.
+func (h *Host) setTicked(p *Partition, on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.partitions[p.id] != p {
+		return
+	}
+	if on {
+		h.ticked[p.id] = p
+	} else {
+		delete(h.ticked, p.id)
+	}
+}
+
+// Close ends all work. Writes in flight have an unknown outcome.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil
+	}
+	h.closed = true
+	h.mu.Unlock()
+	h.cancel()
+	h.tasks.Wait()
+	for _, p := range h.Partitions() {
+		p.close()
+	}
+	h.scheduler.stop()
+	return nil
+}

@@ -1,0 +1,45 @@
+package partition
+
+import (
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+)
+
+// maintain looks, at the end of a round, whether the leader has housekeeping to
+// propose.
+func (p *Partition) maintain(ticked bool) {
+	r := p.role.Load()
+	if !r.ready {
+		return
+	}
+	if !p.truncating && p.storage.log.Size() >= p.host.cfg.RaftLogBytes {
+		p.proposeTruncate(r)
+	}
+	if ticked && p.state.Parked > 0 {
+		p.unparkSoon()
+	}
+}
+
+// proposeTruncate cuts the raft log off below what every member has.
+func (p *Partition) proposeTruncate(r *role) {
+	index := p.state.Index
+	p.raft.WithProgress(func(_ uint64, _ raft.ProgressType, pr tracker.Progress) {
+		index = min(index, pr.Match)
+	})
+	if start, _ := p.storage.log.Start(); index <= start {
+		return
+	}
+	term, err := p.storage.Term(index)
+	if err != nil {
+		p.warn("term of entry to truncate at: " + err.Error())
+		return
+	}
+	prop := &proposal{
+		term: r.term, view: p.view(), stamp: noStamp, done: make(chan error, 1),
+		effects: appendNumbered(nil, truncateEffect, index, term),
+	}
+	if p.enqueue(prop) == nil {
+		p.truncating = true
+		p.host.scheduler.notify(p)
+	}
+}

@@ -1,0 +1,307 @@
+package partition
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"antipode/regionnode"
+	"antipode/regionnode/internal/keys"
+	"antipode/regionnode/internal/store"
+	"antipode/regionnode/table"
+	"antipode/replication"
+	"antipode/replication/hlc"
+)
+
+// Partition is one replica. Its methods may be called from any goroutine; what
+// is marked "round" below belongs to whoever processes the partition.
+type Partition struct {
+	host *Host
+	id   table.PartitionID
+	run  run
+
+	settings atomic.Pointer[view]
+	role     atomic.Pointer[role]
+	latches  latches
+	inbox    inbox
+	buffer   buffer
+	applied  published
+	// unparking: a goroutine applies parked records.
+	unparking atomic.Bool
+
+	// Round: raft and what it is fed with.
+	raft        *raft.RawNode
+	storage     *raftStorage
+	writtenHard store.HardState // newest handed to the append loop
+	appending   int             // appends with entries that are not durable yet
+	truncating  bool            // a truncateEffect is proposed
+	flights     []flight
+	closed      hlc.Timestamp // newest closed time proposed
+	reads       reads
+	state       appliedState
+	ended       bool
+	done        chan struct{} // closed when ended
+}
+
+// view is what a request is checked and evaluated against.
+type view struct {
+	spec   *Spec
+	schema *schema
+}
+
+// role is who leads, as far as this replica knows. It is immutable.
+type role struct {
+	leader table.NodeID // 0 when unknown
+	term   uint64
+	// leading: this replica. ready: it has applied an entry of its term, so that
+	// it may evaluate (I3).
+	leading, ready bool
+	ended          bool
+	// changed is closed when another role replaces this one.
+	changed chan struct{}
+}
+
+// published is what other goroutines see of applied state.
+type published struct {
+	mu        sync.Mutex
+	state     appliedState
+	positions map[replication.Region]replication.Position
+	logged    chan struct{} // closed at the next change record
+	raw       chan struct{} // closed at the next raw change
+}
+
+// inbox collects what the next round takes in.
+type inbox struct {
+	mu sync.Mutex
+	intake
+}
+
+type intake struct {
+	messages  []*pb.Message
+	responses []*pb.Message // of finished appends, in order
+	appended  int           // finished appends with entries
+	ticks     int
+	reads     []*readWaiter
+	wake      bool  // campaign, if nothing else happens
+	err       error // a failed append
+	closing   bool
+}
+
+// maxTicks bounds how many missed ticks a round makes up for.
+const maxTicks = 3
+
+func newPartition(h *Host, spec *Spec) (*Partition, error) {
+	p := &Partition{host: h, id: spec.ID, done: make(chan struct{})}
+	raw, err := h.cfg.Store.GetCopy(keys.Applied(spec.ID))
+	if err != nil {
+		return nil, err
+	}
+	if p.state, err = decodeApplied(raw); err != nil {
+		return nil, fmt.Errorf("applied state: %w", err)
+	}
+	log, hard, err := h.cfg.Store.OpenRaftLog(spec.ID)
+	if err != nil {
+		return nil, err
+	}
+	// A commit index is written lazily; what is applied is committed.
+	hard.Commit = max(hard.Commit, p.state.Index)
+	p.storage = &raftStorage{log: log, hard: hard, members: spec.Members}
+	p.writtenHard = hard
+	if err := h.cfg.Clock.Observe(p.state.Clock); err != nil {
+		return nil, err
+	}
+	if p.applied.positions, err = readPositions(h.cfg.Store, spec.ID); err != nil {
+		return nil, err
+	}
+	p.applied.state = p.state
+	p.applied.logged = make(chan struct{})
+	p.applied.raw = make(chan struct{})
+	p.settings.Store(&view{spec: spec, schema: newSchema(spec.Descriptor)})
+	p.role.Store(&role{term: hard.Term, changed: make(chan struct{})})
+	p.raft, err = raft.NewRawNode(raftConfig(h.cfg.Node, p.storage, p.state.Index, raftLogger{p}))
+	if err != nil {
+		return nil, fmt.Errorf("start raft: %w", err)
+	}
+	p.inbox.wake = p.solo()
+	return p, nil
+}
+
+// ID is the partition's id.
+func (p *Partition) ID() table.PartitionID { return p.id }
+
+func (p *Partition) view() *view { return p.settings.Load() }
+
+// Spec is the partition's descriptor in force; the caller must not change it.
+func (p *Partition) Spec() *Spec { return p.view().spec }
+
+// solo tells a group whose only member is this node: it needs no time and asks
+// nobody.
+func (p *Partition) solo() bool {
+	m := p.view().spec.Members
+	return len(m) == 1 && m[0] == p.host.cfg.Node
+}
+
+func (p *Partition) needsTicks() bool {
+	p.applied.mu.Lock()
+	defer p.applied.mu.Unlock()
+	return !p.solo() || p.applied.state.Parked > 0
+}
+
+func (p *Partition) warn(msg string) {
+	p.host.cfg.Log.Warn("raft: "+msg, "partition", p.id)
+}
+
+// Status is one replica at one moment.
+type Status struct {
+	ID     table.PartitionID
+	Table  table.ID
+	Leader table.NodeID // 0 when unknown
+	// Leading tells that this replica leads and is ready to evaluate.
+	Leading bool
+	Term    uint64
+	Applied uint64
+	Epoch   regionnode.Epoch
+	// Items and Bytes of the table's items; Indexes of the local indexes, by id.
+	Items, Bytes int64
+	Indexes      map[table.IndexID]Count
+	LogEnd       replication.Position
+	Closed       hlc.Timestamp
+	Parked       uint64
+}
+
+// Status reads the replica's state in memory.
+func (p *Partition) Status() Status {
+	v, r := p.view(), p.role.Load()
+	p.applied.mu.Lock()
+	st := p.applied.state
+	p.applied.mu.Unlock()
+	out := Status{
+		ID: p.id, Table: v.spec.Table, Leader: r.leader, Leading: r.ready, Term: r.term,
+		Applied: st.Index, Epoch: v.spec.Epoch, Items: st.Counts[0].Items, Bytes: st.Counts[0].Bytes,
+		LogEnd: v.spec.at(st.Sequence), Closed: st.Closed, Parked: st.Parked,
+	}
+	for _, l := range v.schema.locals {
+		if out.Indexes == nil {
+			out.Indexes = make(map[table.IndexID]Count)
+		}
+		out.Indexes[l.id] = st.Counts[l.id]
+	}
+	return out
+}
+
+// at is a position in the generation that is being written.
+func (s *Spec) at(sequence uint64) replication.Position {
+	return replication.Position{Incarnation: s.Incarnation, Generation: s.Generation, Sequence: sequence}
+}
+
+// check refuses a request for another range or another table (I8).
+func (p *Partition) check(t *regionnode.Target) (*view, error) {
+	v := p.view()
+	switch {
+	case p.role.Load().ended:
+		return nil, p.stale("partition is closed")
+	case t.Partition != p.id || t.Table != v.spec.Table:
+		return nil, p.stale("another partition")
+	case t.Range != v.spec.Epoch.Range:
+		return nil, p.stale("range changed")
+	}
+	return v, nil
+}
+
+func (p *Partition) checkKey(t *regionnode.Target, key []byte) (*view, error) {
+	v, err := p.check(t)
+	if err == nil && !v.spec.hashes().Contains(key) {
+		return nil, p.stale("key lies outside")
+	}
+	return v, err
+}
+
+func (p *Partition) stale(reason string) error {
+	return &regionnode.Stale{Partition: p.id, Reason: reason}
+}
+
+// leading waits until this replica may evaluate, as long as that is to be
+// expected, and answers with the role to evaluate in.
+func (p *Partition) leading(ctx context.Context) (*role, error) {
+	for {
+		r := p.role.Load()
+		switch {
+		case r.ready:
+			return r, nil
+		case r.ended:
+			return nil, p.stale("partition is closed")
+		case !r.leading && !p.solo():
+			return nil, &regionnode.NotLeader{Partition: p.id, Leader: r.leader}
+		}
+		select {
+		case <-r.changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for leadership of partition %d: %w", p.id, ctx.Err())
+		}
+	}
+}
+
+// setRole replaces the role and tells who waits for it.
+func (p *Partition) setRole(r role) {
+	r.changed = make(chan struct{})
+	old := p.role.Swap(&r)
+	close(old.changed)
+	p.host.cfg.OnChange(p.Status())
+}
+
+// publish shows an entry's outcome to other goroutines.
+func (p *Partition) publish(a *applier) {
+	p.state = a.state
+	pub := &p.applied
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	grown := a.state.Sequence != pub.state.Sequence
+	pub.state = a.state
+	if a.positions != nil {
+		pub.positions = a.positions
+	}
+	if grown {
+		close(pub.logged)
+		pub.logged = make(chan struct{})
+	}
+	if a.raw {
+		close(pub.raw)
+		pub.raw = make(chan struct{})
+	}
+}
+
+// Positions are the readers' durable positions.
+func (p *Partition) Positions() map[replication.Region]replication.Position {
+	p.applied.mu.Lock()
+	defer p.applied.mu.Unlock()
+	return maps.Clone(p.applied.positions)
+}
+
+// deliver hands a message to the next round.
+func (p *Partition) deliver(m *pb.Message) {
+	p.inbox.mu.Lock()
+	p.inbox.messages = append(p.inbox.messages, m)
+	p.inbox.mu.Unlock()
+	p.host.scheduler.notify(p)
+}
+
+func (p *Partition) tick() {
+	p.inbox.mu.Lock()
+	p.inbox.ticks = min(p.inbox.ticks+1, maxTicks)
+	p.inbox.mu.Unlock()
+	p.host.scheduler.notify(p)
+}
+
+// close ends the replica and waits until nothing of it runs any more.
+func (p *Partition) close() {
+	p.inbox.mu.Lock()
+	p.inbox.closing = true
+	p.inbox.mu.Unlock()
+	p.host.scheduler.notify(p)
+	<-p.done
+}

@@ -1,0 +1,126 @@
+package partition
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"antipode/regionnode"
+	"antipode/regionnode/internal/keys"
+	"antipode/regionnode/table"
+	"antipode/replication"
+	"antipode/replication/hlc"
+)
+
+// maxLocal is the highest local index id.
+const maxLocal = keys.MaxLocalIndexes
+
+// Spec is what a partition is: stored as its descriptor, changed only by raft
+// entries, the same on all members.
+type Spec struct {
+	ID    table.PartitionID `msgpack:"id"`
+	Table table.ID          `msgpack:"t"`
+	// Start and End bound the hashes; End 0 is the end of the space.
+	Start   uint64           `msgpack:"s"`
+	End     uint64           `msgpack:"e"`
+	Epoch   regionnode.Epoch `msgpack:"ep"`
+	Members []table.NodeID   `msgpack:"m"`
+	// Descriptor of the table; nil for system partitions, which hold raw pairs.
+	Descriptor *table.Descriptor `msgpack:"d"`
+	// Incarnation names the table replica's life, Generation the change log that
+	// is being written.
+	Incarnation uint64                 `msgpack:"i"`
+	Generation  replication.Generation `msgpack:"g"`
+	Log         LogConfig              `msgpack:"l"`
+	// Settings counts the changes of Descriptor and Log. What was evaluated under
+	// other settings is dropped like what has another epoch.
+	Settings uint32 `msgpack:"st"`
+}
+
+func (s *Spec) hashes() keys.Hashes { return keys.Hashes{Start: s.Start, End: s.End} }
+
+// LogConfig says whether a partition writes a change log, and for whom.
+type LogConfig struct {
+	On bool `msgpack:"o"`
+	// Peers are the regions that read it. With any, deletes leave tombstones and
+	// records stay until all have read them.
+	Peers []replication.Region `msgpack:"p,omitempty"`
+	// Stream keeps records for 24 hours.
+	Stream bool `msgpack:"s,omitempty"`
+}
+
+func (l *LogConfig) tombstones() bool { return l.On && len(l.Peers) > 0 }
+
+func (l *LogConfig) has(peer replication.Region) bool {
+	for _, p := range l.Peers {
+		if p == peer {
+			return true
+		}
+	}
+	return false
+}
+
+func encodeSpec(s *Spec) ([]byte, error) {
+	b, err := msgpack.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode descriptor of partition %d: %w", s.ID, err)
+	}
+	return b, nil
+}
+
+func decodeSpec(b []byte) (*Spec, error) {
+	s := new(Spec)
+	if err := msgpack.Unmarshal(b, s); err != nil {
+		return nil, fmt.Errorf("decode partition descriptor: %w", err)
+	}
+	return s, nil
+}
+
+// Count is how many items or entries a span holds, and their DynamoDB bytes.
+type Count struct{ Items, Bytes int64 }
+
+// appliedState is what a replica's applied entries add up to, besides data. It
+// is stored in every entry's batch (I2).
+type appliedState struct {
+	Index, Term uint64
+	// Clock and Closed are the newest of the applied headers; neither goes back.
+	Clock, Closed hlc.Timestamp
+	// Sequence is the last change record's, Trimmed the last removed one's.
+	Sequence, Trimmed uint64
+	// Parked counts records set aside.
+	Parked uint64
+	// Counts of items (0) and of local indexes (1…5).
+	Counts [maxLocal + 1]Count
+}
+
+// appliedFormat is the first byte of an encoded appliedState.
+const appliedFormat byte = 1
+
+func (a *appliedState) append(dst []byte) []byte {
+	dst = append(dst, appliedFormat)
+	for _, v := range []uint64{a.Index, a.Term, a.Sequence, a.Trimmed, a.Parked} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	dst = appendTime(appendTime(dst, a.Clock), a.Closed)
+	for _, c := range a.Counts {
+		dst = binary.AppendVarint(binary.AppendVarint(dst, c.Items), c.Bytes)
+	}
+	return dst
+}
+
+func decodeApplied(b []byte) (appliedState, error) {
+	d := decoder{b: b}
+	if d.byte() != appliedFormat {
+		return appliedState{}, errBroken
+	}
+	a := appliedState{
+		Index: d.uvarint(), Term: d.uvarint(),
+		Sequence: d.uvarint(), Trimmed: d.uvarint(), Parked: d.uvarint(),
+		Clock: d.time(), Closed: d.time(),
+	}
+	for i := range a.Counts {
+		a.Counts[i] = Count{Items: d.varint(), Bytes: d.varint()}
+	}
+	return a, d.err()
+}
