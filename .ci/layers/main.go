@@ -41,7 +41,7 @@ var allowed = map[string][]string{
 	"regionnode/internal/expiry":      {"regionnode", "regionnode/apierr", "regionnode/item", "regionnode/table", "regionnode/expr", "regionnode/internal/ring", "replication", "replication/hlc"},
 	"regionnode/client":               {"regionnode", "regionnode/apierr", "regionnode/item", "regionnode/table", "regionnode/internal/ring", "regionnode/internal/rpc"},
 	"regionnode/node":                 {"regionnode/…", "replication/…"},
-	"regionnode/cmd/regionnode":       {"regionnode/node", "regionnode"},
+	"regionnode/cmd/regionnode":       {"regionnode/node", "regionnode", "replication"},
 
 	"functions/wire":    {"regionnode/apierr", "regionnode/item", "regionnode/item/jsonscan"},
 	"functions/sigv4":   {"regionnode/apierr"},

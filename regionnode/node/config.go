@@ -26,6 +26,8 @@ type Config struct {
 	// Dir holds the node's data. With FS set, Dir is a path in it.
 	Dir string
 	FS  vfs.FS // the machine's file system
+	// InMemory keeps everything in a file system of its own in memory.
+	InMemory bool
 	// Cache may be shared by several nodes of a process.
 	Cache *pebble.Cache // 32 MB of its own
 
@@ -61,6 +63,9 @@ func (c *Config) fill() error {
 	setDefault(&c.Listen, "127.0.0.1:0")
 	setDefault(&c.Admin, "127.0.0.1:0")
 	setDefault(&c.Gossip, "127.0.0.1:0")
+	if c.InMemory {
+		c.FS, c.Dir = vfs.NewMem(), "memory"
+	}
 	if c.FS == nil {
 		c.FS = vfs.Default
 	}

@@ -1,7 +1,12 @@
 package node
 
 import (
+	"context"
+	"fmt"
+	"sort"
+
 	"antipode/regionnode"
+	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/table"
 )
 
@@ -20,6 +25,8 @@ type Status struct {
 	Tables     []TableStatus     `json:"tables"`
 	Partitions []PartitionStatus `json:"partitions"`
 	Links      []LinkStatus      `json:"links"`
+	// DeadLetters counts records of other regions that this node refused for good.
+	DeadLetters int `json:"dead_letters"`
 }
 
 // MemberStatus is one node of the region as gossip sees it.
@@ -59,4 +66,71 @@ type LinkStatus struct {
 	Pending   int64             `json:"pending_records"`
 	Shipped   int64             `json:"shipped_records"`
 	Error     string            `json:"last_error,omitempty"`
+}
+
+// Status collects the node's view; it asks the catalog's leader for the tables.
+func (n *Node) Status(ctx context.Context) (*Status, error) {
+	tables, err := n.registry.Descriptors(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the catalog: %w", err)
+	}
+	letters, err := n.letters.list()
+	if err != nil {
+		return nil, err
+	}
+	s := &Status{
+		ID: n.id, Name: n.config.Name, Region: string(n.config.Region), Zone: n.config.Zone,
+		RPC: n.rpcAddr, Started: n.started.UnixMilli(), DeadLetters: len(letters),
+	}
+	if n.catalog != nil {
+		_, s.Catalog = n.catalog.KV().Leads()
+	}
+	for _, m := range n.gossip.Members() {
+		s.Members = append(s.Members, MemberStatus{Name: m.Name, Zone: m.Zone, Status: string(m.Status)})
+	}
+	names := map[table.ID]string{}
+	groups := map[string]string{}
+	for _, d := range tables {
+		names[d.ID] = d.Name
+		t := TableStatus{Name: d.Name, Status: d.Status}
+		if m, err := n.registry.Partitions(ctx, d.ID); err == nil {
+			t.Partitions = len(m.Partitions)
+		}
+		if d.Global != nil {
+			groups[d.Global.Group] = d.Name
+			for _, r := range d.Global.Replicas {
+				t.Replicas = append(t.Replicas, r.Region+" "+string(r.Status))
+			}
+		}
+		s.Tables = append(s.Tables, t)
+	}
+	for _, p := range n.partitions.Partitions() {
+		s.Partitions = append(s.Partitions, partitionStatus(p.Status(), names))
+	}
+	sort.Slice(s.Partitions, func(i, j int) bool { return s.Partitions[i].ID < s.Partitions[j].ID })
+	s.Links = n.linkStatus(groups)
+	return s, nil
+}
+
+func partitionStatus(p partition.Status, names map[table.ID]string) PartitionStatus {
+	name := names[p.Table]
+	if name == "" {
+		name = fmt.Sprintf("#%d", p.Table)
+	}
+	return PartitionStatus{
+		ID: p.ID, Table: name, Leader: p.Leader, Term: p.Term, Applied: p.Applied,
+		Epoch: p.Epoch, Items: p.Items, Bytes: p.Bytes,
+	}
+}
+
+func (n *Node) linkStatus(groups map[string]string) []LinkStatus {
+	var out []LinkStatus
+	for _, l := range n.links.stats() {
+		out = append(out, LinkStatus{
+			Table: groups[l.Source.Group], Partition: table.PartitionID(l.Source.Partition), Peer: string(l.Peer),
+			State: l.State.String(), LagMillis: float64(l.Lag.Microseconds()) / 1000,
+			Pending: int64(l.Pending), Shipped: int64(l.Shipped), Error: l.LastError,
+		})
+	}
+	return out
 }

@@ -1,0 +1,139 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// restartPause is how long a process that ended stays down, as a supervisor of
+// a real machine would leave it.
+const restartPause = time.Second
+
+// process is one process of a cluster. One that ends by itself, or is killed,
+// is started again with the same arguments until stop.
+type process struct {
+	name  string
+	path  string
+	args  []string
+	ready []byte // the first ready line
+
+	mu       sync.Mutex
+	cmd      *exec.Cmd
+	exited   chan struct{} // closed when cmd has ended
+	stopping bool
+	ended    chan struct{} // closed when nothing restarts any more
+}
+
+// supervise starts a binary, waits for its ready line and keeps it running. It
+// dies with this process.
+func (c *Cluster) supervise(ctx context.Context, name, binary string, args []string) (*process, error) {
+	p := &process{name: name, path: filepath.Join(c.config.Binaries, binary), args: args, ended: make(chan struct{})}
+	line, err := p.launch()
+	if err != nil {
+		return nil, err
+	}
+	c.closers = append(c.closers, p.stop)
+	go p.keepRunning(c)
+	select {
+	case p.ready = <-line:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if len(p.ready) == 0 {
+		return nil, fmt.Errorf("%s ended before it was ready (its log is above)", name)
+	}
+	return p, nil
+}
+
+// launch starts the process once; the channel brings its first line, empty if
+// it ends without one.
+func (p *process) launch() (<-chan []byte, error) {
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Stderr = os.Stderr
+	// Ctrl-C reaches the whole foreground group; parts end in order instead.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	exited := make(chan struct{})
+	p.mu.Lock()
+	p.cmd, p.exited = cmd, exited
+	p.mu.Unlock()
+	first := make(chan []byte, 1)
+	go func() {
+		lines := bufio.NewReader(stdout)
+		line, _ := lines.ReadBytes('\n')
+		first <- line
+		_, _ = io.Copy(io.Discard, lines)
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	return first, nil
+}
+
+// keepRunning starts the process again whenever it ends.
+func (p *process) keepRunning(c *Cluster) {
+	defer close(p.ended)
+	for {
+		p.mu.Lock()
+		cmd, exited := p.cmd, p.exited
+		p.mu.Unlock()
+		<-exited
+		if p.isStopping() {
+			return
+		}
+		c.config.Log.Warn("process ended; starting it again", "process", p.name, "state", cmd.ProcessState.String())
+		time.Sleep(restartPause)
+		if p.isStopping() {
+			return
+		}
+		if _, err := p.launch(); err != nil {
+			c.fail(err)
+			return
+		}
+		c.updatePID(p)
+	}
+}
+
+func (p *process) isStopping() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stopping
+}
+
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd.Process.Pid
+}
+
+// stop ends the process, with patience and then without.
+func (p *process) stop() error {
+	p.mu.Lock()
+	p.stopping = true
+	cmd := p.cmd
+	p.mu.Unlock()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop %s: %w", p.name, err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(2 * shutdownPatience):
+		_ = cmd.Process.Kill()
+		<-p.ended
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"antipode/functions"
+	"antipode/regionnode/client"
+	"antipode/regionnode/node"
+)
+
+// startProcesses runs each node, and each region's functions, as a process.
+// This process keeps the shared port.
+func (c *Cluster) startProcesses(ctx context.Context, plan *layout, d *doors) error {
+	for _, name := range []string{"regionnode", "api"} {
+		if _, err := os.Stat(filepath.Join(c.config.Binaries, name)); err != nil {
+			return fmt.Errorf("--processes needs %s beside antipode (make build makes both): %w", name, err)
+		}
+	}
+	regions := map[string]functions.Backend{}
+	for i, region := range c.config.Regions {
+		info, seeds, err := c.startNodes(ctx, plan, region)
+		if err != nil {
+			return err
+		}
+		// The door was only held to keep its port.
+		if err := d.regions[i].Close(); err != nil {
+			return fmt.Errorf("hand over port of %s: %w", region, err)
+		}
+		api, err := c.startAPI(ctx, region, d.ports[i], seeds)
+		if err != nil {
+			return err
+		}
+		backend, err := client.New(client.Config{Seeds: seeds})
+		if err != nil {
+			return fmt.Errorf("functions of %s: %w", region, err)
+		}
+		c.closers = append(c.closers, backend.Close)
+		regions[region] = backend
+		c.addRegion(RegionInfo{
+			Region: region, Endpoint: "http://" + d.ports[i], PID: api.pid(), Nodes: info,
+		})
+	}
+	c.serveShared(d, regions)
+	return nil
+}
+
+// startNodes starts a region's nodes, the first one first.
+func (c *Cluster) startNodes(ctx context.Context, plan *layout, region string) (info []NodeInfo, seeds []string, err error) {
+	var join string
+	for _, place := range plan.Nodes {
+		if place.Region != region {
+			continue
+		}
+		p, err := c.supervise(ctx, place.Name, "regionnode", c.nodeArgs(plan, place, join))
+		if err != nil {
+			return nil, nil, err
+		}
+		var ready node.Ready
+		if err := json.Unmarshal(p.ready, &ready); err != nil {
+			return nil, nil, fmt.Errorf("ready line of %s: %w", place.Name, err)
+		}
+		join = place.Gossip
+		seeds = append(seeds, ready.RPC)
+		info = append(info, NodeInfo{
+			ID: ready.ID, Name: place.Name, Zone: place.Zone, PID: p.pid(),
+			Admin: "http://" + ready.Admin, RPC: ready.RPC,
+		})
+	}
+	return info, seeds, nil
+}
+
+func (c *Cluster) nodeArgs(plan *layout, place nodePlace, join string) []string {
+	args := []string{
+		"--region", place.Region, "--name", place.Name, "--zone", place.Zone,
+		"--listen", place.RPC, "--admin", place.Admin, "--gossip", place.Gossip,
+		"--data", filepath.Join(c.config.Dir, place.Name),
+		"--log-level", c.config.LogLevel.String(),
+		"--in-memory=" + strconv.FormatBool(c.config.InMemory),
+	}
+	if c.config.Partitions > 0 {
+		args = append(args, "--partitions", strconv.Itoa(c.config.Partitions))
+	}
+	if join != "" {
+		args = append(args, "--join", join)
+	}
+	for region, addrs := range plan.peers(place.Region) {
+		args = append(args, "--peer", string(region)+"="+strings.Join(addrs, ","))
+	}
+	return args
+}
+
+// functionsName is what a region's functions are called among the processes.
+func functionsName(region string) string { return "functions of " + region }
+
+func (c *Cluster) startAPI(ctx context.Context, region, listen string, seeds []string) (*process, error) {
+	args := []string{"--region", region, "--listen", listen, "--nodes", strings.Join(seeds, ",")}
+	for key, secret := range c.config.Credentials {
+		args = append(args, "--credentials", key+":"+secret)
+	}
+	return c.supervise(ctx, functionsName(region), "api", args)
+}

@@ -1,0 +1,109 @@
+// Command regionnode runs one storage node of one region.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"antipode/regionnode/node"
+	"antipode/replication"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "regionnode:", err)
+		os.Exit(1)
+	}
+}
+
+// flags is the command line; it becomes a node.Config.
+type flags struct {
+	config           node.Config
+	region           string
+	peers            []string
+	inMemory         bool
+	logLevel         string
+	cert, key, roots string
+}
+
+func command() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "regionnode",
+		Short: "one storage node of one region of antipode",
+		Long: `regionnode keeps partitions on disk and serves them over rpc. The first node of
+a region starts without --join and holds the region's catalog; the others join
+it through gossip. When it serves, it prints one line of JSON on stdout.`,
+		Example:       `  regionnode --region us-east-1 --name a --data /var/lib/antipode --listen 10.0.1.5:7400 --gossip 10.0.1.5:7946`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.config.Cluster, "cluster", "antipode", "name of the deployment; nodes of another refuse to talk")
+	fs.StringVar(&f.region, "region", "", "AWS region name (required)")
+	fs.StringVar(&f.config.Name, "name", "", "the node's name in its region, the same over restarts (required)")
+	fs.StringVar(&f.config.Zone, "zone", "", "availability zone")
+	fs.StringVar(&f.config.Dir, "data", "", "data directory (required)")
+	fs.BoolVar(&f.inMemory, "in-memory", false, "keep everything in memory; gone at the end")
+	fs.StringVar(&f.config.Listen, "listen", "127.0.0.1:7400", "rpc address")
+	fs.StringVar(&f.config.Advertise, "advertise", "", "rpc address that others dial (default: --listen's)")
+	fs.StringVar(&f.config.Admin, "admin", "127.0.0.1:7401", "address of metrics, health and status")
+	fs.StringVar(&f.config.Gossip, "gossip", "127.0.0.1:7946", "address of the region's gossip, TCP and UDP")
+	fs.StringSliceVar(&f.config.Join, "join", nil, "gossip addresses of nodes to join; none starts the region's catalog")
+	fs.StringArrayVar(&f.peers, "peer", nil, "REGION=ADDR[,ADDR…]: rpc addresses of another region's nodes; repeated")
+	fs.IntVar(&f.config.Partitions, "partitions", 1, "partitions of a new table")
+	fs.StringVar(&f.cert, "tls-cert", "", "certificate (PEM) for rpc in both directions")
+	fs.StringVar(&f.key, "tls-key", "", "its key (PEM)")
+	fs.StringVar(&f.roots, "tls-ca", "", "certificate authorities (PEM) that peers must be signed by")
+	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error; logs go to stderr as JSON")
+	return cmd
+}
+
+func (f *flags) run(ctx context.Context) error {
+	if err := f.complete(); err != nil {
+		return err
+	}
+	n, err := node.Start(ctx, f.config)
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(n.Ready())
+	if err != nil {
+		return fmt.Errorf("print readiness: %w", err)
+	}
+	fmt.Println(string(line))
+	<-ctx.Done()
+	return n.Close()
+}
+
+func (f *flags) complete() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return fmt.Errorf("--log-level %q: debug, info, warn or error", f.logLevel)
+	}
+	f.config.Log = slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	f.config.Region = replication.Region(f.region)
+	f.config.InMemory = f.inMemory
+	f.config.Peers = map[replication.Region][]string{}
+	for _, p := range f.peers {
+		region, addrs, ok := strings.Cut(p, "=")
+		if !ok || region == "" || addrs == "" {
+			return fmt.Errorf("--peer %q: want REGION=ADDR[,ADDR…]", p)
+		}
+		f.config.Peers[replication.Region(region)] = strings.Split(addrs, ",")
+	}
+	return f.config.LoadTLS(f.cert, f.key, f.roots)
+}

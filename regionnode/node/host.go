@@ -1,0 +1,219 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"antipode/regionnode"
+	"antipode/regionnode/internal/catalog"
+	"antipode/regionnode/internal/controller"
+	"antipode/regionnode/internal/partition"
+	"antipode/regionnode/table"
+	"antipode/replication"
+	"antipode/replication/link"
+)
+
+// host is this node as controllers use it (controller.Host).
+type host struct {
+	partitions *partition.Host
+	links      *links
+	self       table.NodeID
+}
+
+// nodes finds the hosts of the region (controller.Nodes).
+type nodes struct {
+	local  *host
+	remote func(catalog.Node) controller.Host
+}
+
+// Host is part of controller.Nodes.
+func (n *nodes) Host(row catalog.Node) controller.Host {
+	if row.ID == n.local.self {
+		return n.local
+	}
+	return n.remote(row)
+}
+
+// led finds a partition that this node holds.
+func (h *host) led(id table.PartitionID) (*partition.Partition, error) {
+	p, ok := h.partitions.Partition(id)
+	if !ok {
+		return nil, &regionnode.Stale{Partition: id, Reason: "not on this node"}
+	}
+	return p, nil
+}
+
+// CreatePartition is part of controller.Host.
+func (h *host) CreatePartition(ctx context.Context, s *controller.Spec) error {
+	err := h.partitions.Create(ctx, partition.Spec{
+		ID: s.Partition, Table: s.Table, Start: s.Start, End: s.End,
+		Epoch:       regionnode.Epoch{Range: 1, Members: 1},
+		Members:     s.Replicas,
+		Descriptor:  s.Descriptor,
+		Incarnation: s.Incarnation,
+		Generation:  s.Generation,
+		Log:         logConfig(s.Log, nil),
+	})
+	if err != nil {
+		return fmt.Errorf("create partition %d: %w", s.Partition, err)
+	}
+	return nil
+}
+
+func logConfig(c controller.LogConfig, peers []replication.Region) partition.LogConfig {
+	return partition.LogConfig{On: c.Changes, Stream: c.OldImages, Peers: peers}
+}
+
+// DestroyPartition is part of controller.Host.
+func (h *host) DestroyPartition(ctx context.Context, id table.PartitionID) error {
+	h.links.drop(id)
+	if err := h.partitions.Destroy(ctx, id); err != nil {
+		return fmt.Errorf("destroy partition %d: %w", id, err)
+	}
+	return nil
+}
+
+// SetDescriptor is part of controller.Host.
+func (h *host) SetDescriptor(ctx context.Context, r *controller.DescriptorRequest) error {
+	p, err := h.led(r.Partition)
+	if err != nil {
+		return err
+	}
+	if err := p.SetDescriptor(ctx, r.Descriptor); err != nil {
+		return fmt.Errorf("describe partition %d: %w", r.Partition, err)
+	}
+	have := p.Spec().Log
+	want := logConfig(r.Log, have.Peers)
+	if have.On != want.On || have.Stream != want.Stream {
+		if err := p.ConfigureLog(ctx, want); err != nil {
+			return fmt.Errorf("configure log of partition %d: %w", r.Partition, err)
+		}
+	}
+	h.links.refresh()
+	return nil
+}
+
+// OpenLink is part of controller.Host. The position is fixed before the link
+// appears among the log's readers, so no record can be trimmed in between; a
+// crash between the two leaves a position that the next call finds.
+func (h *host) OpenLink(ctx context.Context, r *controller.LinkRequest) (*controller.Progress, error) {
+	p, err := h.led(r.Partition)
+	if err != nil {
+		return nil, err
+	}
+	to := replication.Region(r.To)
+	have := p.Spec().Log
+	if !slices.Contains(have.Peers, to) || !have.On {
+		have.On = true
+		have.Peers = append(slices.DeleteFunc(slices.Clone(have.Peers), func(x replication.Region) bool { return x == to }), to)
+		slices.Sort(have.Peers)
+		if err := p.ConfigureLog(ctx, have); err != nil {
+			return nil, fmt.Errorf("log partition %d for %s: %w", r.Partition, to, err)
+		}
+	}
+	if _, fixed := p.Positions()[to]; !fixed {
+		start := p.LogEnd()
+		if r.FromStart {
+			start.Sequence = 0
+		}
+		if err := p.SetPosition(ctx, to, start); err != nil {
+			return nil, fmt.Errorf("fix position of partition %d for %s: %w", r.Partition, to, err)
+		}
+	}
+	h.links.refresh()
+	return h.progress(p, to)
+}
+
+// CloseLink is part of controller.Host.
+func (h *host) CloseLink(ctx context.Context, r *controller.LinkRequest) error {
+	p, err := h.led(r.Partition)
+	if err != nil {
+		return err
+	}
+	to := replication.Region(r.To)
+	have := p.Spec().Log
+	if slices.Contains(have.Peers, to) {
+		have.Peers = slices.DeleteFunc(slices.Clone(have.Peers), func(x replication.Region) bool { return x == to })
+		if err := p.ConfigureLog(ctx, have); err != nil {
+			return fmt.Errorf("end log of partition %d for %s: %w", r.Partition, to, err)
+		}
+	}
+	h.links.refresh()
+	return nil
+}
+
+// LinkProgress is part of controller.Host.
+func (h *host) LinkProgress(_ context.Context, r *controller.LinkRequest) (*controller.Progress, error) {
+	p, err := h.led(r.Partition)
+	if err != nil {
+		return nil, err
+	}
+	return h.progress(p, replication.Region(r.To))
+}
+
+// progress reports the position that is durable here. Start is the same: what
+// lies before the position, the peer has.
+func (h *host) progress(p *partition.Partition, to replication.Region) (*controller.Progress, error) {
+	s := p.Status()
+	if !s.Leading {
+		return nil, &regionnode.NotLeader{Partition: s.ID, Leader: s.Leader}
+	}
+	acked, ok := p.Positions()[to]
+	if !ok {
+		return nil, fmt.Errorf("partition %d has no link to %s", s.ID, to)
+	}
+	return &controller.Progress{Partition: s.ID, Start: acked, End: p.LogEnd(), Acked: acked}, nil
+}
+
+// backfillRecords bounds one page: a page is applied durably in the other region
+// before the next is read.
+const backfillRecords = 1000
+
+// Backfill is part of controller.Host.
+func (h *host) Backfill(ctx context.Context, r *controller.BackfillRequest) (*controller.BackfillResponse, error) {
+	p, err := h.led(r.Partition)
+	if err != nil {
+		return nil, err
+	}
+	if s := p.Status(); !s.Leading {
+		return nil, &regionnode.NotLeader{Partition: s.ID, Leader: s.Leader}
+	}
+	page := &snapshotPage{partition: p, group: groupOf(p)}
+	out := &controller.BackfillResponse{After: r.After}
+	_, err = h.links.group.Backfill(ctx, page, replication.Region(r.To), r.After, func(key []byte) error {
+		out.After = key
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("back-fill %s from partition %d: %w", r.To, r.Partition, err)
+	}
+	out.Done, out.Records = !page.more, page.records
+	return out, nil
+}
+
+// snapshotPage reads one page of a partition's versions (link.Snapshotter).
+type snapshotPage struct {
+	partition *partition.Partition
+	group     string
+	read      bool
+	more      bool
+	records   int
+}
+
+// ID is part of link.Snapshotter.
+func (s *snapshotPage) ID() link.SourceID {
+	return link.SourceID{Group: s.group, Partition: uint64(s.partition.ID())}
+}
+
+// Next is part of link.Snapshotter: the first call answers with the page, the
+// second with its end.
+func (s *snapshotPage) Next(ctx context.Context, after []byte, _, _ int) ([]replication.Record, error) {
+	if s.read {
+		return nil, nil
+	}
+	s.read = true
+	records, more, err := s.partition.ScanVersions(ctx, after, backfillRecords)
+	s.more, s.records = more, len(records)
+	return records, err
+}

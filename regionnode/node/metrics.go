@@ -1,0 +1,96 @@
+package node
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"antipode/replication/link"
+)
+
+// metrics collects at scrape time what the node's parts count themselves, so
+// that the hot path pays nothing. Links are the exception: each shipment is
+// observed.
+type metrics struct {
+	registry *prometheus.Registry
+	latency  *prometheus.HistogramVec
+}
+
+func newMetrics(n *Node) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "antipode_replication_latency_seconds",
+			Help:    "From the commit of a batch's oldest record to its durable application in the other region.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 18),
+		}, []string{"peer"}),
+	}
+	labels := prometheus.Labels{"region": string(n.config.Region), "node": n.config.Name}
+	register := prometheus.WrapRegistererWith(labels, m.registry)
+	register.MustRegister(m.latency, &collector{node: n}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) shipped(s link.Shipment) {
+	m.latency.WithLabelValues(string(s.Peer)).Observe(s.Latency.Seconds())
+}
+
+// collector reads partitions, links and the store.
+type collector struct{ node *Node }
+
+var (
+	partitionsDesc = prometheus.NewDesc("antipode_partitions", "Partition replicas on this node.", nil, nil)
+	leadsDesc      = prometheus.NewDesc("antipode_partitions_led", "Partitions that this node leads.", nil, nil)
+	itemsDesc      = prometheus.NewDesc("antipode_items", "Items in the partitions that this node leads.", nil, nil)
+	bytesDesc      = prometheus.NewDesc("antipode_item_bytes", "Size of these items as DynamoDB counts it.", nil, nil)
+	diskDesc       = prometheus.NewDesc("antipode_store_disk_bytes", "Disk space in use by the store.", nil, nil)
+	lagDesc        = prometheus.NewDesc("antipode_replication_lag_seconds", "Age of the oldest write that the peer is not known to have.", []string{"peer"}, nil)
+	pendingDesc    = prometheus.NewDesc("antipode_replication_pending_records", "Log records that the peer is not known to have.", []string{"peer"}, nil)
+	shippedDesc    = prometheus.NewDesc("antipode_replication_shipped_records_total", "Records that peers have acknowledged, since the links started here.", []string{"peer"}, nil)
+	rejectedDesc   = prometheus.NewDesc("antipode_replication_rejected_records_total", "Records that went to peers' dead letters.", []string{"peer"}, nil)
+)
+
+// Describe is part of prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect is part of prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	var held, led, items, bytes float64
+	for _, p := range c.node.partitions.Partitions() {
+		s := p.Status()
+		held++
+		if s.Leader == c.node.id {
+			led++
+			items += float64(s.Items)
+			bytes += float64(s.Bytes)
+		}
+	}
+	gauge(partitionsDesc, held)
+	gauge(leadsDesc, led)
+	gauge(itemsDesc, items)
+	gauge(bytesDesc, bytes)
+	gauge(diskDesc, float64(c.node.store.Metrics().DiskSpaceUsage()))
+
+	type sum struct{ lag, pending, shipped, rejected float64 }
+	peers := map[string]*sum{}
+	for _, s := range c.node.links.stats() {
+		p := peers[string(s.Peer)]
+		if p == nil {
+			p = &sum{}
+			peers[string(s.Peer)] = p
+		}
+		p.lag = max(p.lag, s.Lag.Seconds())
+		p.pending += float64(s.Pending)
+		p.shipped += float64(s.Shipped)
+		p.rejected += float64(s.Rejected)
+	}
+	for peer, s := range peers {
+		gauge(lagDesc, s.lag, peer)
+		gauge(pendingDesc, s.pending, peer)
+		ch <- prometheus.MustNewConstMetric(shippedDesc, prometheus.CounterValue, s.shipped, peer)
+		ch <- prometheus.MustNewConstMetric(rejectedDesc, prometheus.CounterValue, s.rejected, peer)
+	}
+}

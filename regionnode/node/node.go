@@ -1,0 +1,300 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"antipode/regionnode"
+	"antipode/regionnode/internal/catalog"
+	"antipode/regionnode/internal/controller"
+	"antipode/regionnode/internal/gossip"
+	"antipode/regionnode/internal/partition"
+	"antipode/regionnode/internal/rpc"
+	"antipode/regionnode/internal/store"
+	"antipode/regionnode/table"
+	"antipode/replication/hlc"
+	"antipode/replication/link"
+)
+
+// Node is one running storage node. It implements regionnode.Service for the
+// partitions that it holds and, through the catalog's leader, for all tables of
+// its region.
+type Node struct {
+	config  Config
+	id      table.NodeID
+	started time.Time
+
+	store      *store.Store
+	clock      *hlc.Clock
+	listener   net.Listener
+	server     *rpc.Server
+	pool       *rpc.Pool
+	gossip     *gossip.Pool
+	partitions *partition.Host
+	registry   *catalog.Client
+	// catalog and controller are nil where the system partition is not held.
+	catalog    *catalog.Catalog
+	controller *controller.Controller
+	host       *host
+	links      *links
+	letters    *deadLetters
+	metrics    *metrics
+	admin      *admin
+	rpcAddr    string
+
+	addresses addressBook
+	// relink is raised when partitions or their leaders have changed.
+	relink flag
+	// ctx ends with the node; background counts what Close waits for.
+	ctx        context.Context
+	cancel     context.CancelFunc
+	background sync.WaitGroup
+	// closers end what was started, the newest first.
+	closers []func() error
+}
+
+var _ regionnode.Service = (*Node)(nil)
+
+// Ready says where a node is once it serves.
+type Ready struct {
+	Ready  bool   `json:"ready"`
+	ID     string `json:"id"` // in hex
+	Name   string `json:"name"`
+	RPC    string `json:"rpc"`
+	Admin  string `json:"admin"`
+	Gossip string `json:"gossip"`
+}
+
+// Start starts a node and returns when it serves and its region's catalog knows
+// it. A cancelled ctx ends starting; Close ends the node.
+func Start(ctx context.Context, config Config) (*Node, error) {
+	if err := config.fill(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	n := &Node{config: config, started: time.Now(), relink: make(flag, 1)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.metrics = newMetrics(n)
+	for _, step := range []func(context.Context) error{
+		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.serve, n.register, n.openAdmin,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, n.Close())
+		}
+	}
+	return n, nil
+}
+
+// onClose has f called by Close, before what was registered earlier.
+func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
+
+// Close ends the node. What was acknowledged is on disk already.
+func (n *Node) Close() error {
+	n.cancel()
+	var errs []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		errs = append(errs, n.closers[i]())
+	}
+	n.closers = nil
+	n.background.Wait()
+	return errors.Join(errs...)
+}
+
+// ID is the node's id; Ready's is the same in hex.
+func (n *Node) ID() table.NodeID { return n.id }
+
+// Ready says where the node is.
+func (n *Node) Ready() Ready {
+	return Ready{
+		Ready: true, ID: strconv.FormatUint(uint64(n.id), 16), Name: n.config.Name,
+		RPC: n.rpcAddr, Admin: n.admin.addr, Gossip: n.gossip.LocalAddr(),
+	}
+}
+
+func (n *Node) openStore(context.Context) error {
+	var err error
+	n.store, err = store.Open(store.Config{Dir: n.config.Dir, FS: n.config.FS, Cache: n.config.Cache, Log: n.config.Log})
+	if err != nil {
+		return err
+	}
+	n.onClose(n.store.Close)
+	if n.id, err = readIdentity(n.store, string(n.config.Region)); err != nil {
+		return fmt.Errorf("read identity: %w", err)
+	}
+	bound, err := readBound(n.store)
+	if err != nil {
+		return fmt.Errorf("read clock bound: %w", err)
+	}
+	n.clock, err = hlc.New(hlc.Config{
+		Physical: n.config.Physical, MaxOffset: n.config.MaxOffset, Bound: bound,
+		PersistBound: func(wall int64) error { return writeBound(n.store, wall) },
+	})
+	if err != nil {
+		return fmt.Errorf("start clock: %w", err)
+	}
+	n.onClose(func() error { n.clock.Close(); return nil })
+	return nil
+}
+
+// openNetwork listens for rpc, which waits until serve, and meets the region.
+func (n *Node) openNetwork(context.Context) error {
+	self := rpc.Identity{Cluster: n.config.Cluster, Region: string(n.config.Region), Node: n.config.Name}
+	n.server = rpc.NewServer(rpc.Config{Self: self, TLS: n.config.ServerTLS, Log: n.config.Log})
+	n.pool = rpc.NewPool(rpc.Config{Self: self, TLS: n.config.ClientTLS, Log: n.config.Log})
+	n.onClose(func() error { n.pool.Close(); return nil })
+	listener, err := net.Listen("tcp", n.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for rpc: %w", err)
+	}
+	n.rpcAddr = listener.Addr().String()
+	if n.config.Advertise != "" {
+		n.rpcAddr = n.config.Advertise
+	}
+	n.listener = listener
+	n.onClose(func() error { n.server.Close(); return listenerClosed(listener.Close()) })
+	n.gossip, err = gossip.Start(gossip.Config{
+		Cluster: n.config.Cluster, Region: string(n.config.Region), Name: n.config.Name, Node: n.id,
+		Zone: n.config.Zone, RPCAddr: n.rpcAddr, Bind: n.config.Gossip, Seeds: n.config.Join,
+		Local: isLoopback(n.config.Gossip), Log: n.config.Log,
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(n.leaveGossip)
+	n.background.Go(n.followGossip)
+	return nil
+}
+
+// serve begins to answer rpc, now that everything that answers is registered,
+// and to work for the region.
+func (n *Node) serve(context.Context) error {
+	var local controller.Region
+	if n.controller != nil {
+		local = n.controller.Region()
+	}
+	controller.ServeFront(n.server, local, n.registry, n.pool)
+	n.background.Go(func() {
+		if err := n.server.Serve(n.listener); err != nil && n.ctx.Err() == nil {
+			n.config.Log.Error("rpc ended", "error", err)
+		}
+	})
+	if n.controller != nil {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			n.controller.Run(n.ctx)
+		}()
+		n.onClose(func() error { n.cancel(); <-ended; return nil })
+	}
+	return nil
+}
+
+// goodbye is how long leaving the gossip may take; a member that does not say
+// goodbye is found out soon.
+const goodbye = time.Second
+
+func (n *Node) leaveGossip() error {
+	if len(n.gossip.Members()) < 2 {
+		return n.gossip.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+	defer cancel()
+	if err := n.gossip.Leave(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+func listenerClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && net.ParseIP(host).IsLoopback()
+}
+
+// identify gives a new disk its id: a region's first node takes the first one,
+// the others ask the catalog.
+func (n *Node) identify(ctx context.Context) error {
+	if n.id != 0 {
+		return nil
+	}
+	if len(n.config.Join) == 0 {
+		n.id = catalog.BootstrapNode(string(n.config.Region), 0)
+	} else {
+		registry, err := n.newRegistry(nil)
+		if err != nil {
+			return err
+		}
+		row, err := registry.RegisterNode(ctx, n.row())
+		if err != nil {
+			return fmt.Errorf("join region %s: %w", n.config.Region, err)
+		}
+		n.id = row.ID
+	}
+	return writeIdentity(n.store, string(n.config.Region), n.id)
+}
+
+func (n *Node) row() catalog.Node {
+	return catalog.Node{ID: n.id, Name: n.config.Name, Addr: n.rpcAddr, Zone: n.config.Zone}
+}
+
+func (n *Node) openPartitions(context.Context) error {
+	partitions, err := partition.NewHost(partition.Config{
+		Node: n.id, Region: n.config.Region, Store: n.store, Clock: n.clock,
+		Send: n.sendRaft, Log: n.config.Log, OnChange: func(partition.Status) { n.relink.raise() },
+	})
+	if err != nil {
+		return err
+	}
+	n.partitions = partitions
+	n.host = &host{partitions: partitions, self: n.id}
+	n.onClose(partitions.Close)
+	rpc.HandleOneWay(n.server, raftMethod, func(_ string, payload []byte) { n.receiveRaft(payload) })
+	rpc.RegisterService(n.server, n)
+	return nil
+}
+
+func (n *Node) openAdmin(context.Context) error {
+	var err error
+	if n.admin, err = startAdmin(n); err != nil {
+		return fmt.Errorf("listen for administration: %w", err)
+	}
+	n.onClose(func() error { n.admin.close(); return nil })
+	return nil
+}
+
+// openLinks begins to ship, and to take in what other regions ship.
+func (n *Node) openLinks(context.Context) error {
+	n.letters = &deadLetters{n.store}
+	transport := &linkTransport{pool: n.pool, peers: peerAddresses(n.config.Peers).of}
+	var err error
+	n.links, err = newLinks(link.Config{
+		Region: n.config.Region, Transport: transport, Logger: n.config.Log, Shipped: n.metrics.shipped,
+	}, n.partitions.Partitions, n.relink)
+	if err != nil {
+		return err
+	}
+	receiver, err := link.NewReceiver(link.ReceiverConfig{
+		Region: n.config.Region, DeadLetters: n.letters, Logger: n.config.Log,
+		Sink: &sink{self: n.id, partitions: n.partitions, registry: n.registry, pool: n.pool, groups: map[string]*regionnode.PartitionMap{}},
+	})
+	if err != nil {
+		return err
+	}
+	serveLink(n.server, receiver)
+	n.host.links = n.links
+	controller.ServeHost(n.server, n.host)
+	n.links.run(n.ctx)
+	n.onClose(func() error { n.cancel(); n.links.close(); return nil })
+	n.links.refresh()
+	return nil
+}
