@@ -62,7 +62,7 @@ func (h *host) CreatePartition(ctx context.Context, s *controller.Spec) error {
 }
 
 func logConfig(c controller.LogConfig, peers []replication.Region) partition.LogConfig {
-	return partition.LogConfig{On: c.Changes, Stream: c.OldImages, Peers: peers}
+	return partition.LogConfig{On: c.Changes, Stream: c.OldImages, Tombstones: c.Tombstones, Peers: peers}
 }
 
 // DestroyPartition is part of controller.Host.
@@ -85,7 +85,7 @@ func (h *host) SetDescriptor(ctx context.Context, r *controller.DescriptorReques
 	}
 	have := p.Spec().Log
 	want := logConfig(r.Log, have.Peers)
-	if have.On != want.On || have.Stream != want.Stream {
+	if have.On != want.On || have.Stream != want.Stream || have.Tombstones != want.Tombstones {
 		if err := p.ConfigureLog(ctx, want); err != nil {
 			return fmt.Errorf("configure log of partition %d: %w", r.Partition, err)
 		}

@@ -48,9 +48,12 @@ type LogConfig struct {
 	Peers []replication.Region `msgpack:"p,omitempty"`
 	// Stream keeps records for 24 hours.
 	Stream bool `msgpack:"s,omitempty"`
+	// Tombstones keeps them also while nobody reads the log yet: a new table
+	// replica takes records in before it ships its own.
+	Tombstones bool `msgpack:"t,omitempty"`
 }
 
-func (l *LogConfig) tombstones() bool { return l.On && len(l.Peers) > 0 }
+func (l *LogConfig) tombstones() bool { return l.Tombstones || l.On && len(l.Peers) > 0 }
 
 func (l *LogConfig) has(peer replication.Region) bool {
 	for _, p := range l.Peers {
