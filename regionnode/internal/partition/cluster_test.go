@@ -1,0 +1,339 @@
+package partition_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"antipode/regionnode"
+	"antipode/regionnode/internal/partition"
+	"antipode/regionnode/internal/store"
+	"antipode/regionnode/item"
+	"antipode/regionnode/table"
+	"antipode/replication/hlc"
+)
+
+// cluster is several nodes in one process, with a network that can be cut.
+type cluster struct {
+	t     testing.TB
+	nodes map[table.NodeID]*clusterNode
+
+	mu      sync.Mutex
+	changed sync.Cond
+	cut     map[table.NodeID]bool // reaches nobody and is reached by nobody
+}
+
+type clusterNode struct {
+	id    table.NodeID
+	fs    *vfs.MemFS
+	store *store.Store
+	host  atomic.Pointer[partition.Host]
+	inbox chan delivery
+	stop  chan struct{}
+	done  sync.WaitGroup
+}
+
+type delivery struct {
+	from table.NodeID
+	id   table.PartitionID
+	msg  []byte
+}
+
+func newCluster(t testing.TB, n int) *cluster {
+	c := &cluster{t: t, nodes: make(map[table.NodeID]*clusterNode), cut: make(map[table.NodeID]bool)}
+	c.changed.L = &c.mu
+	for i := range n {
+		id := table.NodeID(i + 1)
+		c.nodes[id] = &clusterNode{id: id, fs: vfs.NewMem(), inbox: make(chan delivery, 1<<14)}
+	}
+	for _, node := range c.nodes {
+		c.start(node)
+	}
+	t.Cleanup(func() {
+		for _, node := range c.nodes {
+			c.stop(node)
+		}
+	})
+	return c
+}
+
+func (c *cluster) start(n *clusterNode) {
+	c.t.Helper()
+	n.stop = make(chan struct{})
+	var err error
+	if n.store, err = store.Open(store.Config{Dir: "db", FS: n.fs}); err != nil {
+		c.t.Fatal(err)
+	}
+	clock, err := hlc.New(hlc.Config{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	host, err := partition.NewHost(partition.Config{
+		Node: n.id, Region: "us-east-1", Store: n.store, Clock: clock,
+		TickInterval: 2 * time.Millisecond, RaftLogBytes: 64 << 10,
+		Send: func(to table.NodeID, id table.PartitionID, msgs [][]byte) { c.send(n.id, to, id, msgs) },
+		OnChange: func(partition.Status) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.changed.Broadcast()
+		},
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	n.host.Store(host)
+	inbox, stop := n.inbox, n.stop
+	n.done.Go(func() {
+		for {
+			select {
+			case d := <-inbox:
+				host.Receive(d.id, d.msg)
+			case <-stop:
+				return
+			}
+		}
+	})
+}
+
+func (c *cluster) stop(n *clusterNode) {
+	host := n.host.Swap(nil)
+	if host == nil {
+		return
+	}
+	close(n.stop)
+	n.done.Wait()
+	if err := host.Close(); err != nil {
+		c.t.Error(err)
+	}
+	if err := n.store.Close(); err != nil {
+		c.t.Error(err)
+	}
+}
+
+func (c *cluster) send(from, to table.NodeID, id table.PartitionID, msgs [][]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cut[from] || c.cut[to] {
+		return
+	}
+	n := c.nodes[to]
+	for _, m := range msgs {
+		select {
+		case n.inbox <- delivery{from, id, m}:
+		default: // a full network loses messages
+		}
+	}
+}
+
+func (c *cluster) setCut(id table.NodeID, cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut[id] = cut
+}
+
+func (c *cluster) create(spec partition.Spec) {
+	c.t.Helper()
+	spec.Members = nil
+	for i := range len(c.nodes) {
+		spec.Members = append(spec.Members, table.NodeID(i+1))
+	}
+	for _, n := range c.nodes {
+		if err := n.host.Load().Create(context.Background(), spec); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+func (c *cluster) replica(id table.NodeID) *partition.Partition {
+	host := c.nodes[id].host.Load()
+	if host == nil {
+		return nil
+	}
+	p, _ := host.Partition(3)
+	return p
+}
+
+// leader waits until a node that is not cut off leads.
+func (c *cluster) leader() table.NodeID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		for id := range c.nodes {
+			if p := c.replica(id); p != nil && !c.cut[id] && p.Status().Leading {
+				return id
+			}
+		}
+		c.changed.Wait()
+	}
+}
+
+// call tries nodes until one answers; definite refusals go on to the next node.
+// ok is false when the outcome is unknown.
+func (c *cluster) call(ctx context.Context, start table.NodeID, f func(context.Context, *partition.Partition) error) (ok bool) {
+	for at := start; ctx.Err() == nil; {
+		p := c.replica(at)
+		if p != nil {
+			one, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+			err := f(one, p)
+			cancel()
+			var stale *regionnode.Stale
+			var notLeader *regionnode.NotLeader
+			switch {
+			case err == nil:
+				return true
+			case errors.As(err, &notLeader) && notLeader.Leader != 0 && notLeader.Leader != at:
+				at = notLeader.Leader
+				continue
+			case !errors.As(err, &notLeader) && !errors.As(err, &stale):
+				return false
+			}
+		}
+		at = at%table.NodeID(len(c.nodes)) + 1
+	}
+	return false
+}
+
+// counter is one key that one writer counts up.
+type counter struct {
+	key   []byte
+	base  item.Item
+	acked atomic.Int64 // newest acknowledged value
+	tried atomic.Int64 // newest value ever sent
+}
+
+func (k *counter) request(n int64) *regionnode.WriteRequest {
+	it := k.base.Set("v", item.Str(strconv.FormatInt(n, 10)))
+	return &regionnode.WriteRequest{Target: target, Write: regionnode.Write{Op: regionnode.PutOp, Key: k.key, Item: it.Encode()}}
+}
+
+func (k *counter) value(t testing.TB, e item.Encoded) int64 {
+	if e == nil {
+		return 0
+	}
+	v, _, err := e.Get("v")
+	if err != nil {
+		t.Error(err)
+	}
+	n, err := strconv.ParseInt(v.Text(), 10, 64)
+	if err != nil {
+		t.Error(err)
+	}
+	return n
+}
+
+// TestReplicatedCounters drives three replicas through cuts of their leader and
+// restarts of nodes: every acknowledged write stays, and no strong read is older
+// than what was acknowledged before it (I1, I9).
+func TestReplicatedCounters(t *testing.T) {
+	c := newCluster(t, 3)
+	c.create(testSpec())
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	counters := make([]*counter, 8)
+	for i := range counters {
+		base := makeItem("k", strconv.Itoa(i), "0")
+		counters[i] = &counter{base: base, key: keyFor(t, base)}
+	}
+	var acks atomic.Int64
+	var work sync.WaitGroup
+	for i, k := range counters {
+		work.Go(func() {
+			for n := int64(1); ctx.Err() == nil; n++ {
+				k.tried.Store(n)
+				if c.call(ctx, table.NodeID(i%3+1), func(ctx context.Context, p *partition.Partition) error {
+					_, err := p.Write(ctx, k.request(n))
+					return err
+				}) {
+					k.acked.Store(n)
+					acks.Add(1)
+				}
+			}
+		})
+		work.Go(func() {
+			for ctx.Err() == nil {
+				before := k.acked.Load()
+				var got *regionnode.GetResponse
+				if !c.call(ctx, table.NodeID(i%3+1), func(ctx context.Context, p *partition.Partition) (err error) {
+					got, err = p.Get(ctx, &regionnode.GetRequest{Target: target, Key: k.key, Consistent: true})
+					return err
+				}) {
+					continue
+				}
+				if n := k.value(t, got.Item); n < before || n > k.tried.Load() {
+					t.Errorf("counter %d: read %d, acknowledged %d, tried %d", i, n, before, k.tried.Load())
+					return
+				}
+			}
+		})
+	}
+	progress := func() {
+		for target := acks.Load() + 100; acks.Load() < target && !t.Failed(); {
+			c.leader()
+		}
+	}
+	for round := range 6 {
+		progress()
+		l := c.leader()
+		if round%3 == 2 {
+			c.stop(c.nodes[l])
+			progress()
+			c.start(c.nodes[l])
+			continue
+		}
+		c.setCut(l, true)
+		progress()
+		c.setCut(l, false)
+	}
+	progress()
+	cancel()
+	work.Wait()
+
+	for i, k := range counters {
+		var got *regionnode.GetResponse
+		if !c.call(context.Background(), 1, func(ctx context.Context, p *partition.Partition) (err error) {
+			got, err = p.Get(ctx, &regionnode.GetRequest{Target: target, Key: k.key, Consistent: true})
+			return err
+		}) {
+			t.Fatal("no answer from a healed group")
+		}
+		if n := k.value(t, got.Item); n < k.acked.Load() {
+			t.Errorf("counter %d is %d, but %d was acknowledged", i, n, k.acked.Load())
+		}
+	}
+	c.converge()
+}
+
+// converge waits until all replicas have applied the same, and compares them.
+func (c *cluster) converge() {
+	c.t.Helper()
+	l := c.replica(c.leader())
+	if _, err := l.Get(context.Background(), &regionnode.GetRequest{Target: target, Key: keyFor(c.t, makeItem("k", "0", "")), Consistent: true}); err != nil {
+		c.t.Fatal(err)
+	}
+	var want string
+	for id := table.NodeID(1); int(id) <= len(c.nodes); id++ {
+		p := c.replica(id)
+		for p.Status().Applied < l.Status().Applied {
+			time.Sleep(0) // yields; replicas apply on their own
+		}
+		recs, _, err := p.ScanVersionsHere(nil, 1<<20)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		got := fmt.Sprintf("%v %v", p.Status().Items, recs)
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			c.t.Errorf("node %d differs:\n%s\n%s", id, got, want)
+		}
+	}
+}

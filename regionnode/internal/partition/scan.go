@@ -1,0 +1,54 @@
+package partition
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"antipode/regionnode/internal/keys"
+	"antipode/replication"
+)
+
+// ScanVersions reads current values in key order, with versions, contexts and
+// tombstones: what a table replica is back-filled from. after is the key of the
+// last record of the page before, nil for the first page. It is served by the
+// leader, from state as new as the call (I9).
+func (p *Partition) ScanVersions(ctx context.Context, after []byte, max int) (recs []replication.Record, more bool, err error) {
+	if err := p.confirm(ctx); err != nil {
+		return nil, false, err
+	}
+	return p.ScanVersionsHere(after, max)
+}
+
+// ScanVersionsHere is ScanVersions of this replica's own state, which may be
+// behind the leader's.
+func (p *Partition) ScanVersionsHere(after []byte, max int) (recs []replication.Record, more bool, err error) {
+	spec := p.view().spec
+	span := keys.DataSpan(spec.Table, 0, spec.hashes())
+	if after != nil {
+		span.Start = append(keys.Data(spec.Table, 0, after), 0)
+	}
+	it, err := p.host.cfg.Store.Iterate(span)
+	if err != nil {
+		return nil, false, err
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		if len(recs) == max {
+			return recs, true, nil
+		}
+		s, err := decodeStored(bytes.Clone(it.Value()))
+		if err != nil {
+			return nil, false, fmt.Errorf("%s: %w", keys.Print(it.Key()), err)
+		}
+		key, _ := keys.DataKey(it.Key())
+		r := replication.Record{
+			Key: bytes.Clone(key), Version: s.Version, Context: s.Context, Delete: s.Tombstone,
+		}
+		if s.live() {
+			r.New = s.Item
+		}
+		recs = append(recs, r)
+	}
+	return recs, false, it.Error()
+}
