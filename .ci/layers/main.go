@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 	"functions":         {"functions/wire", "functions/sigv4", "regionnode", "regionnode/apierr", "regionnode/item", "regionnode/item/jsonscan", "regionnode/table", "regionnode/expr", "regionnode/partiql"},
 	"functions/cmd/api": {"functions", "functions/sigv4", "functions/wire", "regionnode", "regionnode/client"},
 
-	"localstack/cluster":      {"functions", "functions/sigv4", "regionnode", "regionnode/client", "regionnode/node", "replication/link"},
+	"localstack/cluster":      {"functions", "functions/sigv4", "regionnode", "regionnode/client", "regionnode/node", "replication", "replication/link"},
 	"localstack/drill":        {"functions", "regionnode", "regionnode/client", "regionnode/node", "replication/link", "localstack/cluster"},
 	"localstack/emulator":     {"localstack/cluster"},
 	"localstack/conformance":  {"localstack/cluster"},

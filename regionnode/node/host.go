@@ -115,7 +115,7 @@ func (h *host) OpenLink(ctx context.Context, r *controller.LinkRequest) (*contro
 	if _, fixed := p.Positions()[to]; !fixed {
 		start := p.LogEnd()
 		if r.FromStart {
-			start.Sequence = 0
+			start = p.LogStart()
 		}
 		if err := p.SetPosition(ctx, to, start); err != nil {
 			return nil, fmt.Errorf("fix position of partition %d for %s: %w", r.Partition, to, err)

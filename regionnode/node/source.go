@@ -35,10 +35,10 @@ func (s *source) ID() link.SourceID {
 }
 
 // Read is part of link.Source.
-func (s *source) Read(_ context.Context, after replication.Position, maxRecords, maxBytes int) (link.Page, error) {
+func (s *source) Read(ctx context.Context, after replication.Position, maxRecords, maxBytes int) (link.Page, error) {
 	head, closed := s.Head()
-	records, end, err := s.partition.ReadLog(context.Background(), after, maxRecords, maxBytes)
-	if errors.Is(err, partition.ErrTrimmed) {
+	records, end, err := s.partition.ReadLog(ctx, after, maxRecords, maxBytes)
+	if errors.Is(err, partition.ErrPosition) {
 		return link.Page{}, fmt.Errorf("%w: %w", link.ErrResynchronise, err)
 	}
 	if err != nil {
@@ -54,8 +54,7 @@ func (s *source) Read(_ context.Context, after replication.Position, maxRecords,
 
 // Head is part of link.Source.
 func (s *source) Head() (replication.Position, hlc.Timestamp) {
-	status := s.partition.Status()
-	return status.LogEnd, status.Closed
+	return s.partition.Head()
 }
 
 // Changed is part of link.Source.

@@ -45,7 +45,7 @@ func (p *Partition) ConfigureLog(ctx context.Context, c LogConfig) error {
 }
 
 func (l *LogConfig) equal(o *LogConfig) bool {
-	if l.On != o.On || l.Stream != o.Stream || len(l.Peers) != len(o.Peers) {
+	if l.On != o.On || l.Stream != o.Stream || l.Tombstones != o.Tombstones || len(l.Peers) != len(o.Peers) {
 		return false
 	}
 	for _, peer := range l.Peers {
