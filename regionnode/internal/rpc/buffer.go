@@ -3,6 +3,7 @@ package rpc
 import (
 	"math/bits"
 	"sync"
+	"unsafe"
 )
 
 // Buffers are pooled in powers of two from 512 bytes to 64 KiB; larger ones are
@@ -12,6 +13,8 @@ const (
 	maxBufferBits = 16
 )
 
+// buffers holds pointers to the first byte, because a slice in an interface
+// would be an allocation of its own; each pool's buffers have its one capacity.
 var buffers [maxBufferBits - minBufferBits + 1]sync.Pool
 
 // buffer returns an empty buffer with room for n bytes.
@@ -23,17 +26,19 @@ func buffer(n int) []byte {
 	if n > 1<<minBufferBits {
 		class = bits.Len(uint(n-1)) - minBufferBits
 	}
-	if b, ok := buffers[class].Get().(*[]byte); ok {
-		return *b
+	size := 1 << (class + minBufferBits)
+	if first, ok := buffers[class].Get().(*byte); ok {
+		return unsafe.Slice(first, size)[:0]
 	}
-	return make([]byte, 0, 1<<(class+minBufferBits))
+	return make([]byte, 0, size)
 }
 
-// release gives a buffer back; the caller holds no part of it any more.
+// release gives a buffer back; the caller holds no part of it any more. Buffers
+// of other origin or capacity are left to the collector.
 func release(b []byte) {
-	if cap(b) < 1<<minBufferBits || cap(b) > 1<<maxBufferBits {
+	size := cap(b)
+	if size < 1<<minBufferBits || size > 1<<maxBufferBits || size&(size-1) != 0 {
 		return
 	}
-	b = b[:0]
-	buffers[bits.Len(uint(cap(b)))-1-minBufferBits].Put(&b)
+	buffers[bits.Len(uint(size))-1-minBufferBits].Put(unsafe.SliceData(b))
 }

@@ -3,6 +3,7 @@ package rpc
 import (
 	"bytes"
 	"fmt"
+	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -11,20 +12,29 @@ import (
 // a decoder skips keys it does not know and keeps what is absent at zero, so
 // that neighbours of different versions understand one another.
 
-// encode appends v to a buffer of the pool.
+// encoder is a msgpack encoder onto a buffer of the pool.
+type encoder struct {
+	sink writeBuffer
+	enc  *msgpack.Encoder
+}
+
+var encoders = sync.Pool{New: func() any { return &encoder{enc: msgpack.NewEncoder(nil)} }}
+
+// encode puts v into a buffer of the pool.
 func encode(v any) ([]byte, error) {
-	sink := writeBuffer{buffer(1 << minBufferBits)}
-	enc := msgpack.GetEncoder()
-	enc.Reset(&sink)
-	enc.UseCompactInts(true)
-	err := enc.Encode(v)
-	enc.Reset(nil)
-	msgpack.PutEncoder(enc)
+	e := encoders.Get().(*encoder)
+	defer encoders.Put(e)
+	e.sink.b = buffer(1 << minBufferBits)
+	e.enc.Reset(&e.sink)
+	e.enc.UseCompactInts(true)
+	err := e.enc.Encode(v)
+	b := e.sink.b
+	e.sink.b = nil
 	if err != nil {
-		release(sink.b)
+		release(b)
 		return nil, fmt.Errorf("encode %T: %w", v, err)
 	}
-	return sink.b, nil
+	return b, nil
 }
 
 // writeBuffer appends to a pooled buffer and trades it for a larger one when it
@@ -32,28 +42,42 @@ func encode(v any) ([]byte, error) {
 type writeBuffer struct{ b []byte }
 
 func (w *writeBuffer) Write(p []byte) (int, error) {
-	if len(w.b)+len(p) > cap(w.b) {
-		larger := append(buffer(max(2*cap(w.b), len(w.b)+len(p))), w.b...)
-		release(w.b)
-		w.b = larger
-	}
+	w.grow(len(p))
 	w.b = append(w.b, p...)
 	return len(p), nil
 }
 
 func (w *writeBuffer) WriteByte(c byte) error {
-	_, err := w.Write([]byte{c})
-	return err
+	w.grow(1)
+	w.b = append(w.b, c)
+	return nil
 }
+
+func (w *writeBuffer) grow(n int) {
+	if len(w.b)+n <= cap(w.b) {
+		return
+	}
+	larger := append(buffer(max(2*cap(w.b), len(w.b)+n)), w.b...)
+	release(w.b)
+	w.b = larger
+}
+
+// decoder is a msgpack decoder from bytes.
+type decoder struct {
+	source bytes.Reader
+	dec    *msgpack.Decoder
+}
+
+var decoders = sync.Pool{New: func() any { return &decoder{dec: msgpack.NewDecoder(nil)} }}
 
 // decode fills v, which keeps no part of b.
 func decode(b []byte, v any) error {
-	r := bytes.NewReader(b)
-	dec := msgpack.GetDecoder()
-	dec.Reset(r)
-	err := dec.Decode(v)
-	dec.Reset(nil)
-	msgpack.PutDecoder(dec)
+	d := decoders.Get().(*decoder)
+	defer decoders.Put(d)
+	d.source.Reset(b)
+	d.dec.Reset(&d.source)
+	err := d.dec.Decode(v)
+	d.source.Reset(nil)
 	if err != nil {
 		return fmt.Errorf("decode %T: %w", v, err)
 	}

@@ -64,7 +64,7 @@ func TestPanicIsAnError(t *testing.T) {
 	HandleOneWay(s, "Panic", func(string, []byte) { panic("boom") })
 	p := dial(t, Config{})
 	_, err := Call[echo, echo](within(t), p, addr, "Panic", &echo{})
-	if r, ok := err.(*RemoteError); !ok || strings.Contains(r.Message, "boom") {
+	if r, ok := errors.AsType[*RemoteError](err); !ok || strings.Contains(r.Message, "boom") {
 		t.Errorf("got %v", err)
 	}
 	if err := p.Send(addr, "Panic", nil); err != nil {
@@ -87,7 +87,7 @@ func TestRefusalsAreNotExecuted(t *testing.T) {
 	wantRefusal := func(method, why string) {
 		t.Helper()
 		_, err := Call[echo, echo](within(t), p, addr, method, &echo{})
-		if u, ok := err.(*Unreachable); !ok || u.Sent || !strings.Contains(err.Error(), why) {
+		if u, ok := errors.AsType[*Unreachable](err); !ok || u.Sent || !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: got %v, want %q", method, err, why)
 		}
 	}
@@ -162,7 +162,7 @@ func TestNobodyThere(t *testing.T) {
 	})
 	for range 3 {
 		_, err := Call[echo, echo](within(t), p, addr, "Echo", &echo{})
-		if u, ok := err.(*Unreachable); !ok || u.Sent || u.Addr != addr {
+		if u, ok := errors.AsType[*Unreachable](err); !ok || u.Sent || u.Addr != addr {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -205,7 +205,7 @@ func TestServerKilledInTheMiddle(t *testing.T) {
 	s.Close()
 	for range 8 {
 		err := await(t, failed, "answer")
-		if u, ok := err.(*Unreachable); !ok || !u.Sent {
+		if u, ok := errors.AsType[*Unreachable](err); !ok || !u.Sent {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -332,7 +332,7 @@ func TestSilentPeerIsGivenUp(t *testing.T) {
 	go func() { _, _, _ = serverHandshake(&cfg, <-accepted) }() // and not a word more
 	p := dial(t, Config{KeepAlive: 10 * time.Millisecond})
 	_, err := Call[echo, echo](within(t), p, addr, "Echo", &echo{})
-	if u, ok := err.(*Unreachable); !ok || !u.Sent || !strings.Contains(err.Error(), "silent") {
+	if u, ok := errors.AsType[*Unreachable](err); !ok || !u.Sent || !strings.Contains(err.Error(), "silent") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -32,7 +32,7 @@ func TestFramesComeBack(t *testing.T) {
 		if !ok || gotTimeout != timeout || string(gotMethod) != method || !bytes.Equal(gotBody, body) {
 			t.Fatalf("request %d %q %q %v", gotTimeout, gotMethod, gotBody, ok)
 		}
-		if _, err := readHeader(r); err != io.EOF {
+		if _, err := readHeader(r); !errors.Is(err, io.EOF) {
 			t.Fatalf("behind it: %v", err)
 		}
 		release(got)

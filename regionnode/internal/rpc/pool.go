@@ -100,7 +100,7 @@ func (p *Pool) call(ctx context.Context, addr, method string, req []byte) ([]byt
 			return nil, err
 		}
 		answer, err := s.call(ctx, method, req)
-		if err != errNotBegun {
+		if !errors.Is(err, errNotBegun) {
 			return answer, err
 		}
 	}
