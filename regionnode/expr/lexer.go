@@ -21,7 +21,7 @@ const (
 	tokenRight                      // ]
 	tokenComma
 	tokenDot
-	tokenKeyword // AND, OR, NOT, BETWEEN, IN, SET, REMOVE, ADD, DELETE
+	tokenKeyword // AND, OR, NOT, BETWEEN, IN; in an update SET, REMOVE, ADD, DELETE
 )
 
 // token is one word of an expression; start and end are byte offsets in it.
@@ -33,28 +33,29 @@ type token struct {
 
 // lex cuts an expression into tokens; the last is tokenEnd. It never fails: a
 // character that has no place in an expression is a tokenBad, which the parser
-// refuses where it meets it.
-func lex(src string) []token {
+// refuses where it meets it. Updates have other keywords than the rest of the
+// language.
+func lex(src string, update bool) []token {
 	tokens := make([]token, 0, len(src)/3+2)
 	for i := 0; i < len(src); {
 		if isSpace(src[i]) {
 			i++
 			continue
 		}
-		t := scan(src, i)
+		t := scan(src, i, update)
 		tokens = append(tokens, t)
 		i = t.end
 	}
 	return append(tokens, token{kind: tokenEnd, start: len(src), end: len(src)})
 }
 
-func scan(src string, i int) token {
+func scan(src string, i int, update bool) token {
 	c := src[i]
 	t := token{kind: tokenBad, start: i, end: i + 1}
 	switch {
 	case isLetter(c):
 		t.end = wordEnd(src, i)
-		t.kind, t.op = keyword(src[i:t.end])
+		t.kind, t.op = keyword(src[i:t.end], update)
 	case c == '#' || c == ':':
 		t.end = wordEnd(src, i+1)
 		switch {
@@ -121,13 +122,23 @@ func scanMark(src string, t *token) {
 	}
 }
 
+var (
+	conditionKeywords = [...]op{opAnd, opOr, opNot, opBetween, opIn}
+	updateKeywords    = [...]op{opSet, opRemove, opAdd, opDelete}
+)
+
 // keyword tells a keyword, in any case, from a name.
-func keyword(word string) (tokenKind, op) {
-	if len(word) <= len("BETWEEN") {
-		for _, o := range [...]op{opAnd, opOr, opNot, opBetween, opIn, opSet, opRemove, opAdd, opDelete} {
-			if strings.EqualFold(word, opTexts[o]) {
-				return tokenKeyword, o
-			}
+func keyword(word string, update bool) (tokenKind, op) {
+	if len(word) > len("BETWEEN") {
+		return tokenName, opNone
+	}
+	keywords := conditionKeywords[:]
+	if update {
+		keywords = updateKeywords[:]
+	}
+	for _, o := range keywords {
+		if strings.EqualFold(word, opTexts[o]) {
+			return tokenKeyword, o
 		}
 	}
 	return tokenName, opNone

@@ -47,7 +47,7 @@ func newParser(kind Kind, src string) (*parser, error) {
 	if len(src) > maxExpression {
 		return nil, kind.invalid("Expression size has exceeded the maximum allowed size; expression size: %d", len(src))
 	}
-	return &parser{kind: kind, src: src, tokens: lex(src)}, nil
+	return &parser{kind: kind, src: src, tokens: lex(src, kind == UpdateExpression)}, nil
 }
 
 func (p *parser) peek() token { return p.tokens[p.pos] }
