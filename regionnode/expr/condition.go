@@ -70,7 +70,9 @@ func (c *Condition) Eval(it item.Item) (bool, error) {
 // the order in which they appear.
 func (c *Condition) Attributes() []string {
 	var ns names
-	c.root.eachPath(func(p *Path) { ns.add(p.Name) })
+	if c != nil {
+		c.root.eachPath(func(p *Path) { ns.add(p.Name) })
+	}
 	return ns
 }
 
@@ -78,7 +80,9 @@ func (c *Condition) Attributes() []string {
 // '.' or '[]'; no key attribute may be among them.
 func (c *Condition) NestedAttributes() []string {
 	var ns names
-	c.root.eachPath(ns.addNested)
+	if c != nil {
+		c.root.eachPath(ns.addNested)
+	}
 	return ns
 }
 

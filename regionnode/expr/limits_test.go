@@ -137,6 +137,9 @@ func TestNoItem(t *testing.T) {
 	if ok, _ := none.Eval(nil); !ok {
 		t.Error("no condition does not hold")
 	}
+	if got := none.Attributes(); len(got) > 0 {
+		t.Errorf("no condition reads %v", got)
+	}
 }
 
 // TestMalformed checks that trees which no expression makes are refused.
