@@ -29,7 +29,7 @@ type evaluation struct {
 // load reads what is stored under the key. Call close when done.
 func (e *evaluation) load() error {
 	s := e.p.host.cfg.Store
-	raw, closer, err := s.Get(keyOf(e.view, e.key))
+	raw, closer, err := s.GetNew(keyOf(e.view, e.key))
 	if err != nil || closer == nil {
 		return err
 	}

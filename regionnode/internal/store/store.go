@@ -17,6 +17,9 @@ import (
 // that most raft log entries are deleted before they reach a file.
 const DefaultMemTableSize = 32 << 20
 
+// DefaultCacheSize is the block cache of a store that is given none.
+const DefaultCacheSize = 64 << 20
+
 // bloomBitsPerKey gives about one false positive in a hundred.
 const bloomBitsPerKey = 10
 
@@ -26,7 +29,8 @@ type Config struct {
 	Dir string
 	// FS is vfs.Default when nil; vfs.NewMem keeps everything in memory.
 	FS vfs.FS
-	// Cache of blocks, shared by the stores of one process; nil makes a small one.
+	// Cache of blocks, shared by the stores of one process; nil makes one of
+	// DefaultCacheSize.
 	Cache *pebble.Cache
 	// MemTableSize in bytes, DefaultMemTableSize when 0.
 	MemTableSize uint64
@@ -65,6 +69,7 @@ func options(cfg Config) *pebble.Options {
 	opts := &pebble.Options{
 		FS:                          cfg.FS,
 		Cache:                       cfg.Cache,
+		CacheSize:                   DefaultCacheSize,
 		Comparer:                    keys.Comparer,
 		FormatMajorVersion:          pebble.FormatValueSeparation,
 		MemTableSize:                cfg.MemTableSize,
@@ -78,8 +83,10 @@ func options(cfg Config) *pebble.Options {
 	}
 	for i := range opts.Levels {
 		l := &opts.Levels[i]
-		l.BlockSize = 16 << 10
-		l.IndexBlockSize = 256 << 10
+		// Reads are of single items: a block is about the size of a few of them,
+		// and an index block is no larger than a read of it may cost.
+		l.BlockSize = 8 << 10
+		l.IndexBlockSize = 32 << 10
 		l.FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
 		l.FilterType = pebble.TableFilter
 	}
@@ -123,6 +130,26 @@ func (s *Store) Get(key []byte) ([]byte, io.Closer, error) {
 		return nil, nil, fmt.Errorf("read %s: %w", keys.Print(key), err)
 	}
 	return v, closer, nil
+}
+
+// GetNew is Get for a key that is likely absent: it asks the bloom filters of the
+// lowest level too, which saves reading a block there, and costs a little more
+// when the key is present.
+func (s *Store) GetNew(key []byte) ([]byte, io.Closer, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", keys.Print(key), err)
+	}
+	if it.SeekPrefixGE(key) {
+		v, err := it.ValueAndErr()
+		if err == nil {
+			return v, it, nil
+		}
+	}
+	if err := it.Close(); err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", keys.Print(key), err)
+	}
+	return nil, nil, nil
 }
 
 // GetCopy is Get with a value that the caller owns; nil means absent, and a
