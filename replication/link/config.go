@@ -20,7 +20,8 @@ type Config struct {
 	// Clock is the system's by default.
 	Clock  Clock
 	Logger *slog.Logger
-	// Rand draws jitter from [0, 1); math/rand/v2's by default.
+	// Rand draws jitter from [0, 1); math/rand/v2's by default. Called
+	// from many goroutines.
 	Rand func() float64
 	// Shipped is called for each acknowledged Log batch, quickly; nil is nobody.
 	Shipped func(Shipment)

@@ -26,11 +26,14 @@ type Source interface {
 	// records of about maxBytes, but at least one record when there is one. A
 	// position that the log no longer holds, or of an unknown incarnation, is
 	// ErrResynchronise. Records may be shared with the log; link never changes
-	// them. Only records applied on this leader, so durable on a majority (I1).
+	// them. Only records applied on this leader, so durable on a majority (I1). A
+	// page lies in one generation, End's; a Read at the end of a closed generation
+	// answers with no records and End at the start of the next.
 	Read(ctx context.Context, after replication.Position, maxRecords, maxBytes int) (Page, error)
 	// Head is the log's newest position and a closed time that covers it, both
 	// from memory: every record of this region with a version at or before
-	// closed, in this log, now or later, lies at or before end.
+	// closed, in this log, now or later, lies at or before end. Reading to the
+	// end of the log arrives at exactly this position.
 	Head() (end replication.Position, closed hlc.Timestamp)
 	// Changed is closed when Read has, or may have, something after after; closed
 	// already when that is so at the call.
