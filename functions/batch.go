@@ -9,37 +9,7 @@ import (
 
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
-	"antipode/regionnode/table"
 )
-
-// group is the elements of a batch, by index, that one partition holds.
-type group struct {
-	target   regionnode.Target
-	elements []int
-}
-
-// groupByPartition cuts a batch on one table by the partitions that hold its
-// keys, in key order of the partitions.
-func (c *call) groupByPartition(d *table.Descriptor, keys [][]byte) ([]group, error) {
-	m, err := c.backend.Partitions(c.ctx, d.ID)
-	if err != nil {
-		return nil, err
-	}
-	var groups []group
-	for i, key := range keys {
-		p := &m.Partitions[partitionOf(m, table.Hash(key))]
-		g, found := slices.BinarySearchFunc(groups, p.ID, func(g group, id table.PartitionID) int {
-			return cmp.Compare(g.target.Partition, id)
-		})
-		if !found {
-			groups = slices.Insert(groups, g, group{target: regionnode.Target{
-				Table: d.ID, Partition: p.ID, Range: p.Epoch.Range,
-			}})
-		}
-		groups[g].elements = append(groups[g].elements, i)
-	}
-	return groups, nil
-}
 
 // partitionOf is the index of the partition that holds a hash.
 func partitionOf(m *regionnode.PartitionMap, hash uint64) int {
@@ -82,4 +52,22 @@ func unprocessed(err error) bool {
 		return true
 	}
 	return false
+}
+
+// batchError is the error of a whole batch, from those of its tables: the first
+// that is the client's fault, or the first at all when every table failed.
+func batchError(errs []error) error {
+	failed := 0
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		if failed++; !unprocessed(err) {
+			return err
+		}
+	}
+	if failed > 0 && failed == len(errs) {
+		return errs[0]
+	}
+	return nil
 }

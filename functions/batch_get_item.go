@@ -73,7 +73,7 @@ func (t *tableReads) prepare() error {
 	if t.request.Projection, err = projection(t.in.ProjectionExpression, t.in.AttributesToGet, s); err != nil {
 		return err
 	}
-	if err := s.Unused(); err != nil {
+	if err := refuseUnused(s); err != nil {
 		return err
 	}
 	for i, key := range t.in.Keys {
@@ -105,63 +105,34 @@ func (c *call) bindReads(t *tableReads) (err error) {
 		}
 		t.request.Keys = append(t.request.Keys, k)
 	}
-	t.results = make([]regionnode.GetResponse, len(t.in.Keys))
 	t.missed = make([]bool, len(t.in.Keys))
 	return nil
 }
 
-// part is one partition's share of one table's reads.
-type readPart struct {
-	t *tableReads
-	group
-	err error
-}
-
-// readTables reads all tables' partitions at once. It fails when nothing at all
-// could be read, or when the fault is the client's.
+// readTables reads all tables at once. It fails when nothing at all could be
+// read, or when the fault is the client's.
 func (c *call) readTables(tables []tableReads) error {
-	var parts []readPart
-	for i := range tables {
-		groups, err := c.groupByPartition(tables[i].d, tables[i].request.Keys)
+	errs := make([]error, len(tables))
+	eachParallel(len(tables), func(i int) {
+		t := &tables[i]
+		t.request.Target.Table = t.d.ID
+		resp, err := c.backend.BatchGet(c.ctx, &t.request)
 		if err != nil {
-			return err
+			errs[i] = err
+			return
 		}
-		for _, g := range groups {
-			parts = append(parts, readPart{t: &tables[i], group: g})
-		}
-	}
-	eachParallel(len(parts), func(i int) { parts[i].err = c.readPart(&parts[i]) })
-	failed := 0
-	for i := range parts {
-		p := &parts[i]
-		if p.err == nil {
-			continue
-		}
-		if failed++; !unprocessed(p.err) || failed == len(parts) {
-			return p.err
-		}
-		for _, e := range p.elements {
-			p.t.missed[e] = true
+		t.results = resp.Items
+	})
+	for i := range tables {
+		if errs[i] != nil {
+			t := &tables[i]
+			t.results = make([]regionnode.GetResponse, len(t.request.Keys))
+			for n := range t.missed {
+				t.missed[n] = true
+			}
 		}
 	}
-	return nil
-}
-
-func (c *call) readPart(p *readPart) error {
-	r := p.t.request
-	r.Target = p.target
-	r.Keys = make([][]byte, len(p.elements))
-	for i, e := range p.elements {
-		r.Keys[i] = p.t.request.Keys[e]
-	}
-	resp, err := c.backend.BatchGet(c.ctx, &r)
-	if err != nil {
-		return err
-	}
-	for i, e := range p.elements {
-		p.t.results[e] = resp.Items[i]
-	}
-	return nil
+	return batchError(errs)
 }
 
 // answerReads writes what was found, until the answer is full; what no longer

@@ -2,6 +2,7 @@ package functions
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"antipode/functions/wire"
@@ -16,7 +17,6 @@ type tableWrites struct {
 	name        string // as the request named it
 	in          []wire.WriteRequest
 	d           *table.Descriptor
-	keys        [][]byte
 	writes      []regionnode.Write
 	missed      []bool // writes that were definitely not applied, or may not be
 	used        capacity
@@ -67,10 +67,8 @@ func prepareBatchWrite(in *wire.BatchWriteItemInput) ([]tableWrites, error) {
 
 func checkWriteRequest(w *wire.WriteRequest) error {
 	switch {
-	case w.PutRequest != nil && w.DeleteRequest != nil:
+	case (w.PutRequest == nil) == (w.DeleteRequest == nil):
 		return apierr.Invalid("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes")
-	case w.PutRequest == nil && w.DeleteRequest == nil:
-		return apierr.Invalid("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
 	case w.PutRequest != nil && w.PutRequest.Item.Size() > table.MaxItemSize:
 		return errItemTooLarge()
 	}
@@ -88,11 +86,10 @@ func (c *call) bindWrites(t *tableWrites) (err error) {
 			return err
 		}
 		t.writes = append(t.writes, w)
-		t.keys = append(t.keys, w.Key)
 	}
-	for i, key := range t.keys {
-		for _, earlier := range t.keys[:i] {
-			if bytes.Equal(key, earlier) {
+	for i := range t.writes {
+		for n := range i {
+			if bytes.Equal(t.writes[i].Key, t.writes[n].Key) {
 				return errDuplicateKeys()
 			}
 		}
@@ -123,68 +120,49 @@ func bindWrite(d *table.Descriptor, in *wire.WriteRequest) (w regionnode.Write, 
 	return w, err
 }
 
-// writePart is one partition's share of one table's writes.
-type writePart struct {
-	t *tableWrites
-	group
-	resp *regionnode.BatchWriteResponse
-	err  error
+// writeTables writes to all tables at once. It fails when nothing at all could
+// be written, or when the fault is the client's.
+func (c *call) writeTables(tables []tableWrites) error {
+	errs := make([]error, len(tables))
+	eachParallel(len(tables), func(i int) {
+		t := &tables[i]
+		r := regionnode.BatchWriteRequest{Target: regionnode.Target{Table: t.d.ID}, Writes: t.writes}
+		resp, err := c.backend.BatchWrite(c.ctx, &r)
+		if err != nil {
+			resp = &regionnode.BatchWriteResponse{Results: make([]regionnode.WriteResult, len(t.writes))}
+			for n := range resp.Results {
+				resp.Results[n].Error = &regionnode.WriteError{Retry: err.Error()}
+			}
+		}
+		errs[i] = errors.Join(err, t.settle(resp))
+	})
+	return batchError(errs)
 }
 
-// writeTables writes to all tables' partitions at once. It fails when nothing
-// at all could be written, or when the fault is the client's.
-func (c *call) writeTables(tables []tableWrites) error {
-	var parts []writePart
-	for i := range tables {
-		groups, err := c.groupByPartition(tables[i].d, tables[i].keys)
-		if err != nil {
-			return err
+// settle books what became of a table's writes. It fails when nothing was
+// written, or with the first error that is the client's fault.
+func (t *tableWrites) settle(resp *regionnode.BatchWriteResponse) error {
+	failed, failure := 0, error(nil)
+	for n := range resp.Results {
+		result := &resp.Results[n]
+		if result.Error == nil {
+			t.book(n, result.Response)
+			continue
 		}
-		for _, g := range groups {
-			parts = append(parts, writePart{t: &tables[i], group: g})
-		}
-	}
-	eachParallel(len(parts), func(i int) {
-		p := &parts[i]
-		r := regionnode.BatchWriteRequest{Target: p.target, Writes: make([]regionnode.Write, len(p.elements))}
-		for n, e := range p.elements {
-			r.Writes[n] = p.t.writes[e]
-		}
-		p.resp, p.err = c.backend.BatchWrite(c.ctx, &r)
-	})
-	failed := 0
-	for i := range parts {
-		if err := parts[i].settle(); err != nil {
-			failed++
-			if !unprocessed(err) || failed == len(parts) {
-				return err
+		failed++
+		t.missed[n] = true
+		failure = result.Error
+		if api := result.Error.API; api != nil {
+			failure = api
+			if !unprocessed(api) {
+				return api
 			}
 		}
 	}
-	return nil
-}
-
-// settle books what became of a part's writes. Its error is that of the whole
-// part, or the first that is the client's fault.
-func (p *writePart) settle() error {
-	if p.err != nil {
-		for _, e := range p.elements {
-			p.t.missed[e] = true
-		}
-		return p.err
+	if failed < len(resp.Results) {
+		return nil
 	}
-	for n, e := range p.elements {
-		result := &p.resp.Results[n]
-		if result.Error == nil {
-			p.t.book(e, result.Response)
-			continue
-		}
-		if api := result.Error.API; api != nil && !unprocessed(api) {
-			return api
-		}
-		p.t.missed[e] = true
-	}
-	return nil
+	return failure
 }
 
 // book charges one applied write and remembers its item collection.

@@ -40,11 +40,8 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 		Warm:        warmThroughput(in.WarmThroughput),
 		Policy:      in.ResourcePolicy.Value,
 	}
-	if err := checkBilling(in.BillingMode, in.ProvisionedThroughput); err != nil {
+	if err := checkBilling(d.BillingMode, in.ProvisionedThroughput); err != nil {
 		return nil, err
-	}
-	if d.BillingMode == provisioned && in.ProvisionedThroughput == nil {
-		return nil, apierr.Invalid("No provisioned throughput specified for the table")
 	}
 	var err error
 	if d.Throughput, err = throughput(in.ProvisionedThroughput); err != nil {
@@ -75,11 +72,14 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 // indexes.
 func keysAndIndexes(d *table.Descriptor, in *wire.CreateTableInput) (err error) {
 	d.Attributes = attributes(in.AttributeDefinitions)
-	if d.Key, err = keySchema(in.KeySchema, 1); err != nil {
+	if len(in.KeySchema) > len(d.Attributes) {
+		return apierr.Invalid("Invalid KeySchema: Some index key attribute have no definition")
+	}
+	if d.Key, err = keySchema(in.KeySchema, d.Attributes, 1); err != nil {
 		return err
 	}
-	if err := checkDefined(d.Attributes, d.Key); err != nil {
-		return err
+	if in.LocalSecondaryIndexes == nil && in.GlobalSecondaryIndexes == nil {
+		return checkAllUsed(d)
 	}
 	if err := localIndexes(d, in.LocalSecondaryIndexes); err != nil {
 		return err

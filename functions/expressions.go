@@ -40,10 +40,11 @@ func namesOf(params []given) []string {
 // substitutions checks ExpressionAttributeNames and ExpressionAttributeValues
 // as far as that needs no expression, and makes the table that expressions look
 // them up in. modern lists the operation's expression parameters; those but
-// ProjectionExpression may use values.
+// ProjectionExpression may use values. The table is nil when the request has
+// neither.
 func substitutions(names wire.Map[string], values item.Item, modern []given) (*expr.Substitutions, error) {
 	if names == nil && values == nil {
-		return expr.NewSubstitutions(nil, nil), nil
+		return nil, nil
 	}
 	used := len(namesOf(modern)) > 0
 	var n map[string]string
@@ -81,6 +82,14 @@ func substitutions(names wire.Map[string], values item.Item, modern []given) (*e
 	return expr.NewSubstitutions(n, v), nil
 }
 
+// refuseUnused refuses placeholders that no expression has used.
+func refuseUnused(s *expr.Substitutions) error {
+	if s == nil {
+		return nil
+	}
+	return s.Unused()
+}
+
 func takesValues(modern []given) bool {
 	for _, p := range modern {
 		if p.set && p.name != string(expr.ProjectionExpression) {
@@ -109,23 +118,10 @@ func isPlaceholder(s string, mark byte) bool {
 // is none.
 func condition(src wire.Opt[string], expected wire.Map[wire.ExpectedAttributeValue], operator wire.Opt[string],
 	s *expr.Substitutions) (*expr.Condition, error) {
-	switch {
-	case src.Set:
+	if src.Set {
 		return expr.ParseCondition(expr.ConditionExpression, src.Value, s)
-	case expected != nil:
-		return expectedCondition(expected, operator)
-	case operator.Set:
-		return nil, apierr.Invalid("ConditionalOperator cannot be used without Filter or Expected")
 	}
-	return nil, nil
-}
-
-// expectedCondition translates Expected. An empty one expects nothing.
-func expectedCondition(expected wire.Map[wire.ExpectedAttributeValue], operator wire.Opt[string]) (*expr.Condition, error) {
-	if len(expected) == 0 {
-		if operator.Set {
-			return nil, apierr.Invalid("ConditionalOperator cannot be used without Filter or Expected")
-		}
+	if len(expected) == 0 && !operator.Set {
 		return nil, nil
 	}
 	m := make(map[string]expr.LegacyExpected, len(expected))
@@ -146,18 +142,16 @@ func expectedCondition(expected wire.Map[wire.ExpectedAttributeValue], operator 
 }
 
 // filter parses the filter of a read, in either language; nil when there is
-// none. old names the older parameter.
+// none.
 func filter(src wire.Opt[string], conditions wire.Map[wire.Condition], operator wire.Opt[string],
 	s *expr.Substitutions) (*expr.Condition, error) {
-	switch {
-	case src.Set:
+	if src.Set {
 		return expr.ParseCondition(expr.FilterExpression, src.Value, s)
-	case len(conditions) > 0:
-		return expr.FromFilter(legacyConditions(conditions), operator.Value)
-	case operator.Set:
-		return nil, apierr.Invalid("ConditionalOperator cannot be used without Filter or Expected")
 	}
-	return nil, nil
+	if len(conditions) == 0 && !operator.Set {
+		return nil, nil
+	}
+	return expr.FromFilter(legacyConditions(conditions), operator.Value)
 }
 
 func legacyConditions(conditions wire.Map[wire.Condition]) map[string]expr.LegacyCondition {

@@ -18,7 +18,7 @@ func getItem(c *call, in *wire.GetItemInput) error {
 	if r.Projection, err = projection(in.ProjectionExpression, in.AttributesToGet, s); err != nil {
 		return err
 	}
-	if err := s.Unused(); err != nil {
+	if err := refuseUnused(s); err != nil {
 		return err
 	}
 	d, err := c.descriptor(in.TableName.Value)

@@ -13,6 +13,7 @@ import (
 
 	"antipode/functions/sigv4"
 	"antipode/functions/wire"
+	"antipode/regionnode"
 	"antipode/regionnode/apierr"
 	"antipode/regionnode/table"
 )
@@ -142,7 +143,25 @@ func (h *Handler) answer(r *http.Request, body []byte, out *wire.Writer) error {
 	}
 	c := call{ctx: r.Context(), cfg: &h.cfg, op: code, region: region, account: account,
 		backend: backend, now: h.cfg.Now(), out: out}
-	return op.run(&c, in)
+	return c.run(op, in)
+}
+
+// maxReroutes bounds how often a request is made anew because what it was based
+// on had changed.
+const maxReroutes = 16
+
+// run runs the operation. A route that stays stale means that the table's name
+// has a new table by now, which the backend has learnt of: the request was not
+// applied, and is made anew.
+func (c *call) run(op *operation, in wire.Input) error {
+	for reroutes := 0; ; reroutes++ {
+		err := op.run(c, in)
+		var stale *regionnode.Stale
+		if !errors.As(err, &stale) || reroutes == maxReroutes {
+			return err
+		}
+		c.out.Truncate(0)
+	}
 }
 
 // authenticate finds who sent the request and for which region, and refuses it

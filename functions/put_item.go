@@ -71,5 +71,5 @@ func (c *call) prepareCondition(w *regionnode.Write, src wire.Opt[string], expec
 	if w.Condition, err = condition(src, expected, operator, s); err != nil {
 		return err
 	}
-	return s.Unused()
+	return refuseUnused(s)
 }

@@ -7,10 +7,11 @@ import (
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
 	"antipode/regionnode/expr"
+	"antipode/regionnode/table"
 )
 
 func query(c *call, in *wire.QueryInput) error {
-	rd := &read{table: in.TableName.Value, capacity: in.ReturnConsumedCapacity.Value, r: regionnode.RangeRequest{
+	rd := &read{query: true, table: in.TableName.Value, capacity: in.ReturnConsumedCapacity.Value, r: regionnode.RangeRequest{
 		Consistent: in.ConsistentRead.Value,
 		Backward:   in.ScanIndexForward.Set && !in.ScanIndexForward.Value,
 		Limit:      int(in.Limit.Value),
@@ -23,7 +24,7 @@ func query(c *call, in *wire.QueryInput) error {
 	if rd.d, err = c.descriptor(in.TableName.Value); err != nil {
 		return err
 	}
-	if err := rd.findIndex(in.IndexName); err != nil {
+	if err := rd.findIndex(in.IndexName, in.ExclusiveStartKey); err != nil {
 		return err
 	}
 	if rd.index != nil {
@@ -87,7 +88,7 @@ func prepareQuery(in *wire.QueryInput, r *regionnode.RangeRequest) (*expr.KeyCon
 	if r.Projection, err = projection(in.ProjectionExpression, in.AttributesToGet, s); err != nil {
 		return nil, err
 	}
-	return k, s.Unused()
+	return k, refuseUnused(s)
 }
 
 // bind turns the key condition into key bounds, and ExclusiveStartKey into the
@@ -107,8 +108,11 @@ func (rd *read) bind(condition *expr.KeyCondition, in *wire.QueryInput) error {
 	if rd.r.After, err = rd.startKey(in.ExclusiveStartKey); err != nil {
 		return err
 	}
-	if bytes.Compare(rd.r.After, rd.r.Low) < 0 || rd.r.High != nil && bytes.Compare(rd.r.After, rd.r.High) >= 0 {
+	switch {
+	case !bytes.HasPrefix(rd.r.After, table.HashPrefix(nil, k.Hash)):
 		return apierr.Invalid("The provided starting key is outside query boundaries based on provided conditions")
+	case bytes.Compare(rd.r.After, rd.r.Low) < 0, rd.r.High != nil && bytes.Compare(rd.r.After, rd.r.High) >= 0:
+		return apierr.Invalid("The provided starting key does not match the range key predicate")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 // read is a Query or Scan that has passed its checks: what it reads, and how it
 // is answered.
 type read struct {
+	query    bool // a Query, not a Scan
 	d        *table.Descriptor
 	index    *table.Index // nil for the table itself
 	table    string       // as the request named it
@@ -32,12 +33,15 @@ func (rd *read) target() {
 
 // findIndex resolves IndexName. An index that is still being made has no
 // answers yet.
-func (rd *read) findIndex(name wire.Opt[string]) error {
+func (rd *read) findIndex(name wire.Opt[string], start item.Item) error {
 	if !name.Set {
 		return nil
 	}
 	x := rd.d.Index(name.Value)
 	if x == nil || x.Status == table.Deleting {
+		if start != nil {
+			return apierr.Invalid("The provided starting key is invalid")
+		}
 		return apierr.Invalid("The table does not have the specified index: %s", name.Value)
 	}
 	if !x.IsLocal() && x.Status == table.Creating {
@@ -64,6 +68,15 @@ func (rd *read) order() table.KeySchema {
 	return rd.d.Key
 }
 
+// badStart words the refusal of an ExclusiveStartKey that is not made of the
+// right attributes; only a Scan of a table says why.
+func (rd *read) badStart() string {
+	if rd.index != nil || rd.query {
+		return "The provided starting key is invalid"
+	}
+	return "The provided starting key is invalid: The provided key element does not match the schema"
+}
+
 // startKey turns ExclusiveStartKey into the full key to continue behind.
 func (rd *read) startKey(start item.Item) ([]byte, error) {
 	order := rd.order()
@@ -73,11 +86,8 @@ func (rd *read) startKey(start item.Item) ([]byte, error) {
 		v, ok := start.Get(name)
 		matches = matches && ok && v.Kind().String() == rd.d.AttributeType(name)
 	}
-	if !matches && rd.index != nil {
-		return nil, apierr.Invalid("The provided starting key is invalid")
-	}
 	if !matches {
-		return nil, apierr.Invalid("The provided starting key is invalid: The provided key element does not match the schema")
+		return nil, apierr.Invalid("%s", rd.badStart())
 	}
 	if err := checkKeyValues(rd.d.Key, start); err != nil {
 		return nil, apierr.Invalid("The provided starting key is invalid: %s", apierr.Of(err).Message)

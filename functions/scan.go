@@ -25,7 +25,7 @@ func scan(c *call, in *wire.ScanInput) error {
 	if rd.d, err = c.descriptor(in.TableName.Value); err != nil {
 		return err
 	}
-	if err := rd.findIndex(in.IndexName); err != nil {
+	if err := rd.findIndex(in.IndexName, in.ExclusiveStartKey); err != nil {
 		return err
 	}
 	if rd.index != nil {
@@ -78,7 +78,7 @@ func prepareScan(in *wire.ScanInput, r *regionnode.RangeRequest) error {
 	if r.Projection, err = projection(in.ProjectionExpression, in.AttributesToGet, s); err != nil {
 		return err
 	}
-	return s.Unused()
+	return refuseUnused(s)
 }
 
 func checkSegment(in *wire.ScanInput) error {
@@ -127,10 +127,6 @@ func (h hashes) contains(key []byte) bool {
 }
 
 func hashKey(h uint64) []byte { return binary.BigEndian.AppendUint64(nil, h) }
-
-// maxReroutes bounds how often a walk starts a partition anew because the map
-// changed under it.
-const maxReroutes = 16
 
 // walk reads one page from the partitions that hold the interval, in hash
 // order.

@@ -22,59 +22,41 @@ func attributes(defs []wire.AttributeDefinition) []table.Attribute {
 }
 
 // keySchema turns a KeySchema into the descriptor's form and refuses one that
-// is out of order or repeats itself. parts bounds the hash, and the range,
-// attributes: one each but in a global index.
-func keySchema(elements []wire.KeySchemaElement, parts int) (table.KeySchema, error) {
-	var k table.KeySchema
-	for _, e := range elements {
-		name := e.AttributeName.Value
-		if k.Has(name) {
-			return k, apierr.Invalid("Invalid KeySchema: Some index key attribute have no definition")
+// is not defined, repeats itself or is out of order. parts bounds the hash, and
+// the range, attributes: one each but in a global index.
+func keySchema(elements []wire.KeySchemaElement, attrs []table.Attribute, parts int) (k table.KeySchema, err error) {
+	names := make([]string, len(elements))
+	for i := range elements {
+		names[i] = elements[i].AttributeName.Value
+	}
+	for _, name := range names {
+		if !defines(attrs, name) {
+			return k, apierr.Invalid("One or more parameter values were invalid: Some index key attributes are not defined "+
+				"in AttributeDefinitions. Keys: [%s], AttributeDefinitions: [%s]",
+				strings.Join(names, ", "), joinAttributes(attrs))
 		}
-		if e.KeyType.Value == "HASH" {
-			if len(k.Range) > 0 || len(k.Hash) == parts {
-				return k, apierr.Invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
-			}
-			k.Hash = append(k.Hash, name)
-			continue
-		}
-		if len(k.Hash) == 0 {
+	}
+	for i, e := range elements {
+		switch {
+		case slices.Contains(names[:i], names[i]):
+			return k, apierr.Invalid("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+		case i == 0 && e.KeyType.Value != "HASH":
 			return k, apierr.Invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+		case e.KeyType.Value == "HASH" && (len(k.Range) > 0 || len(k.Hash) == parts):
+			return k, apierr.Invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+		case e.KeyType.Value == "HASH":
+			k.Hash = append(k.Hash, names[i])
+		case len(k.Range) == parts:
+			return k, apierr.Invalid("Invalid KeySchema: at most %d RANGE key elements are allowed", parts)
+		default:
+			k.Range = append(k.Range, names[i])
 		}
-		if len(k.Range) == parts {
-			return k, apierr.Invalid("One or more parameter values were invalid: "+
-				"Too many RANGE key attributes in the KeySchema, at most %d are allowed", parts)
-		}
-		k.Range = append(k.Range, name)
 	}
 	return k, nil
 }
 
-// checkDefined refuses a table key that AttributeDefinitions does not define.
-func checkDefined(attrs []table.Attribute, k table.KeySchema) error {
-	for _, name := range k.Names() {
-		if !defines(attrs, name) {
-			return apierr.Invalid("Invalid KeySchema: Some index key attribute have no definition")
-		}
-	}
-	return nil
-}
-
 func defines(attrs []table.Attribute, name string) bool {
 	return slices.ContainsFunc(attrs, func(a table.Attribute) bool { return a.Name == name })
-}
-
-// checkIndexDefined refuses an index key that AttributeDefinitions does not
-// define.
-func checkIndexDefined(attrs []table.Attribute, k table.KeySchema) error {
-	for _, name := range k.Names() {
-		if !defines(attrs, name) {
-			return apierr.Invalid("One or more parameter values were invalid: Some index key attributes are not defined "+
-				"in AttributeDefinitions. Keys: [%s], AttributeDefinitions: [%s]",
-				strings.Join(k.Names(), ", "), joinAttributes(attrs))
-		}
-	}
-	return nil
 }
 
 func joinAttributes(attrs []table.Attribute) string {
@@ -126,19 +108,16 @@ func indexProjection(p *wire.Projection) (table.Projection, error) {
 // localIndex checks one local index against its table.
 func localIndex(in *wire.LocalSecondaryIndex, attrs []table.Attribute, key table.KeySchema) (x table.Index, err error) {
 	x.Name = in.IndexName.Value
-	if x.Key, err = keySchema(in.KeySchema, 1); err != nil {
+	if x.Key, err = keySchema(in.KeySchema, attrs, 1); err != nil {
 		return x, err
-	}
-	if err := checkIndexDefined(attrs, x.Key); err != nil {
-		return x, err
-	}
-	if x.Key.Hash[0] != key.Hash[0] {
-		return x, apierr.Invalid("One or more parameter values were invalid: Index KeySchema does not have the same leading "+
-			"hash key as table KeySchema for index: %s. index hash key: %s, table hash key: %s", x.Name, x.Key.Hash[0], key.Hash[0])
 	}
 	if len(x.Key.Range) == 0 {
 		return x, apierr.Invalid("One or more parameter values were invalid: "+
 			"Index KeySchema does not have a range key for index: %s", x.Name)
+	}
+	if x.Key.Hash[0] != key.Hash[0] {
+		return x, apierr.Invalid("One or more parameter values were invalid: Index KeySchema does not have the same leading "+
+			"hash key as table KeySchema for index: %s. index hash key: %s, table hash key: %s", x.Name, x.Key.Hash[0], key.Hash[0])
 	}
 	x.Projection, err = indexProjection(in.Projection)
 	return x, err
@@ -157,10 +136,7 @@ type globalSpec struct {
 // globalIndex checks one global index against its table.
 func globalIndex(in *globalSpec, attrs []table.Attribute, billing string) (x table.Index, err error) {
 	x.Name, x.Status = in.name, table.Creating
-	if x.Key, err = keySchema(in.keys, table.MaxKeyParts); err != nil {
-		return x, err
-	}
-	if err := checkIndexDefined(attrs, x.Key); err != nil {
+	if x.Key, err = keySchema(in.keys, attrs, table.MaxKeyParts); err != nil {
 		return x, err
 	}
 	if x.Projection, err = indexProjection(in.projection); err != nil {

@@ -30,12 +30,12 @@ func throughput(p *wire.ProvisionedThroughput) (table.Throughput, error) {
 
 // checkBilling holds a billing mode against the provisioned capacity that came
 // with it.
-func checkBilling(mode wire.Opt[string], p *wire.ProvisionedThroughput) error {
+func checkBilling(mode string, p *wire.ProvisionedThroughput) error {
 	switch {
-	case mode.Value == payPerRequest && p != nil:
+	case mode == payPerRequest && p != nil:
 		return apierr.Invalid("One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits " +
 			"can be specified when BillingMode is PAY_PER_REQUEST")
-	case mode.Value == provisioned && p == nil:
+	case mode == provisioned && p == nil:
 		return apierr.Invalid("One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits " +
 			"must both be specified when BillingMode is PROVISIONED")
 	}

@@ -58,7 +58,7 @@ func checkUpdate(in *wire.UpdateTableInput) error {
 
 func checkBillingUpdate(in *wire.UpdateTableInput) error {
 	if in.BillingMode.Value == payPerRequest {
-		return checkBilling(in.BillingMode, in.ProvisionedThroughput)
+		return checkBilling(in.BillingMode.Value, in.ProvisionedThroughput)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (c *call) changeBilling(d *table.Descriptor, in *wire.UpdateTableInput) err
 			}
 			return nil
 		}
-		if err := checkBilling(in.BillingMode, in.ProvisionedThroughput); err != nil {
+		if err := checkBilling(in.BillingMode.Value, in.ProvisionedThroughput); err != nil {
 			return err
 		}
 	}

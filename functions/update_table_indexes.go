@@ -36,7 +36,8 @@ func (c *call) changeIndexes(d *table.Descriptor, in *wire.UpdateTableInput) err
 			err = c.updateIndex(d, u.Update)
 		default:
 			err = apierr.Invalid("One or more parameter values were invalid: " +
-				"One of GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete, GlobalSecondaryIndexUpdate.Update must not be null")
+				"One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, " +
+				"GlobalSecondaryIndexUpdate.Delete must not be null")
 		}
 		if err != nil {
 			return err
