@@ -51,7 +51,13 @@ var (
 )
 
 // Describe is part of prometheus.Collector.
-func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		partitionsDesc, leadsDesc, itemsDesc, bytesDesc, diskDesc, lagDesc, pendingDesc, shippedDesc, rejectedDesc,
+	} {
+		ch <- d
+	}
+}
 
 // Collect is part of prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
