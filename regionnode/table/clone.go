@@ -13,6 +13,7 @@ func (d *Descriptor) Clone() *Descriptor {
 	c.Warm = clonePtr(d.Warm)
 	c.Encryption = clonePtr(d.Encryption)
 	c.Stream = clonePtr(d.Stream)
+	c.Past = slices.Clone(d.Past)
 	c.TTL = clonePtr(d.TTL)
 	c.Tags = slices.Clone(d.Tags)
 	c.Global = clonePtr(d.Global)

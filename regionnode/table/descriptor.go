@@ -99,8 +99,7 @@ type Stream struct {
 	View    string `msgpack:"v"`
 	// Label is the creation time that ends the stream's ARN.
 	Label string `msgpack:"l"`
-	// Since is the sequence start: partitions log for the stream from there on.
-	Ended int64 `msgpack:"x,omitempty"` // Unix ms at which it was disabled
+	Ended int64  `msgpack:"x,omitempty"` // Unix ms at which it was disabled
 }
 
 // TTL is the time-to-live setting.
@@ -180,10 +179,12 @@ type Descriptor struct {
 	Protected      bool            `msgpack:"dp,omitempty"`
 	Encryption     *Encryption     `msgpack:"e,omitempty"`
 	Stream         *Stream         `msgpack:"st,omitempty"`
-	TTL            *TTL            `msgpack:"ttl,omitempty"`
-	Tags           []Tag           `msgpack:"tg,omitempty"` // sorted by key
-	Global         *Global         `msgpack:"gl,omitempty"`
-	Policy         string          `msgpack:"po,omitempty"`
+	// Past are the streams before Stream, the oldest first; see StartStream.
+	Past   []Stream `msgpack:"ps,omitempty"`
+	TTL    *TTL     `msgpack:"ttl,omitempty"`
+	Tags   []Tag    `msgpack:"tg,omitempty"` // sorted by key
+	Global *Global  `msgpack:"gl,omitempty"`
+	Policy string   `msgpack:"po,omitempty"`
 
 	// Counts as of the last update (DynamoDB: about every six hours).
 	Items int64 `msgpack:"ni,omitempty"`
