@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
 
 	"antipode/regionnode"
 	"antipode/regionnode/internal/partition"
@@ -79,7 +80,7 @@ func makeItem(pk, sk, v string) item.Item {
 	return item.Make([]item.Field{{Name: "pk", Value: item.Str(pk)}, {Name: "sk", Value: item.Str(sk)}, {Name: "v", Value: item.Str(v)}})
 }
 
-func keyFor(t testing.TB, it item.Item) []byte {
+func keyFor(t rapid.TB, it item.Item) []byte {
 	t.Helper()
 	key, err := testDescriptor.Key.Key(nil, it)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -334,6 +335,58 @@ func TestSilentPeerIsGivenUp(t *testing.T) {
 	_, err := Call[echo, echo](within(t), p, addr, "Echo", &echo{})
 	if u, ok := errors.AsType[*Unreachable](err); !ok || !u.Sent || !strings.Contains(err.Error(), "silent") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// abyss is a connection whose writes vanish once it is open to it.
+type abyss struct {
+	net.Conn
+	open *atomic.Bool
+}
+
+func (a abyss) Write(b []byte) (int, error) {
+	if a.open.Load() {
+		return len(b), nil
+	}
+	return a.Conn.Write(b)
+}
+
+// TestThawedCallerProbesFirst has a network that forgot the connection while the
+// caller was frozen: without the probe the request would be lost in it.
+func TestThawedCallerProbesFirst(t *testing.T) {
+	_, addr := serve(t, Config{})
+	var dials atomic.Int32
+	gone := new(atomic.Bool)
+	p := dial(t, Config{
+		KeepAlive: 50 * time.Millisecond, IdleTimeout: time.Hour,
+		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			c, err := dialTCP(ctx, addr)
+			if dials.Add(1) == 1 {
+				return abyss{c, gone}, err
+			}
+			return c, err
+		},
+	})
+	thaw := func() {
+		t.Helper()
+		s, err := p.session(within(t), addr, classCalls)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.used.Store(time.Now().Add(-time.Minute).UnixNano())
+		if _, err := Call[echo, echo](within(t), p, addr, "Echo", &echo{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	thaw()
+	thaw()
+	if n := dials.Load(); n != 1 {
+		t.Errorf("%d connections while the first was good", n)
+	}
+	gone.Store(true)
+	thaw()
+	if n := dials.Load(); n != 2 {
+		t.Errorf("%d connections", n)
 	}
 }
 

@@ -30,7 +30,7 @@ const (
 	kindRefuse            // text; the request was definitely not executed
 	kindCancel            // the caller of the id gave up
 	kindOneWay            // uvarint length of the method | method | body
-	kindPing
+	kindPing              // comes back as a pong with the same id, 0 when nobody waits for it
 	kindPong
 	kindGoAway // the server takes no more requests on this connection
 )
@@ -73,7 +73,7 @@ func readPayload(r *bufio.Reader, h header, limit int) ([]byte, error) {
 	return b, nil
 }
 
-// requestHead is what stands before a request's body.
+// appendRequestHead appends what stands before a request's body.
 func appendRequestHead(b []byte, timeoutMicros uint64, method string) []byte {
 	b = binary.AppendUvarint(b, timeoutMicros)
 	return appendMethod(b, method)

@@ -84,9 +84,6 @@ func (p *Pool) CallRaw(ctx context.Context, addr, method string, req []byte) ([]
 
 // call hands req over: when it is loose it is never touched again.
 func (p *Pool) call(ctx context.Context, addr, method string, req []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, &Unreachable{addr, false, err}
-	}
 	if len(req) > p.cfg.MaxMessage-len(method)-32 {
 		return nil, &Unreachable{addr, false, errTooLarge}
 	}
@@ -98,6 +95,10 @@ func (p *Pool) call(ctx context.Context, addr, method string, req []byte) ([]byt
 		s, err := p.session(ctx, addr, c)
 		if err != nil {
 			return nil, err
+		}
+		s.probe(ctx)
+		if err := ctx.Err(); err != nil {
+			return nil, &Unreachable{addr, false, err}
 		}
 		answer, err := s.call(ctx, method, req)
 		if !errors.Is(err, errNotBegun) {

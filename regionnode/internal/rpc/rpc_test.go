@@ -110,13 +110,18 @@ func TestLargePayloads(t *testing.T) {
 	p := dial(t, Config{})
 	for _, size := range []int{0, 1, looseBytes - 1, looseBytes, 1 << 16, bulkBytes, 1 << 20, 16 << 20} {
 		want := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
-		got, err := Call[echo, echo](within(t), p, addr, "Echo", &echo{Bytes: want})
-		if err != nil {
-			t.Fatalf("%d bytes: %v", size, err)
+		for _, ctx := range []context.Context{within(t), Bulk(within(t))} {
+			got, err := Call[echo, echo](ctx, p, addr, "Echo", &echo{Bytes: want})
+			if err != nil {
+				t.Fatalf("%d bytes: %v", size, err)
+			}
+			if !bytes.Equal(got.Bytes, want) {
+				t.Errorf("%d bytes: got %d others", size, len(got.Bytes))
+			}
 		}
-		if !bytes.Equal(got.Bytes, want) {
-			t.Errorf("%d bytes: got %d others", size, len(got.Bytes))
-		}
+	}
+	if len(p.lanes) != p.cfg.Connections+1 {
+		t.Errorf("%d kinds of connection", len(p.lanes))
 	}
 }
 

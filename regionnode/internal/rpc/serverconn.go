@@ -110,7 +110,7 @@ func (c *serverConn) handle(ctx context.Context, h header, body []byte) {
 			cancel()
 		}
 	case kindPing:
-		c.answer(frame{kind: kindPong})
+		c.answer(frame{kind: kindPong, id: h.id})
 	}
 	release(body)
 }

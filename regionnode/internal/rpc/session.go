@@ -122,10 +122,45 @@ func (s *session) call(ctx context.Context, method string, body []byte) ([]byte,
 		waiters.Put(wt)
 		return s.result(a, place)
 	case <-ctx.Done():
-		if s.leave(id) {
-			s.w.force(frame{kind: kindCancel, id: id})
+		if !s.leave(id) {
+			return s.result(<-wt.answer, place) // it came in the same moment
 		}
+		s.w.force(frame{kind: kindCancel, id: id})
 		return nil, fmt.Errorf("%s at %s: %w", method, s.addr, ctx.Err())
+	}
+}
+
+// probeAfter is the silence after which a connection is not trusted with a
+// request: the process may have been frozen, and the other end be long gone
+// without this one having been told.
+const probeAfter = 15 * time.Second
+
+// probe waits for one ping to come back, and ends the session if it does not:
+// better than a request with an unknown outcome.
+func (s *session) probe(ctx context.Context) {
+	if time.Since(time.Unix(0, s.used.Load())) < probeAfter {
+		return
+	}
+	limit := time.NewTimer(min(s.cfg.KeepAlive, time.Second))
+	defer limit.Stop()
+	wt := waiters.Get().(*waiter)
+	id, ok := s.enter(wt)
+	if !ok {
+		return
+	}
+	s.w.force(frame{kind: kindPing, id: id})
+	select {
+	case a := <-wt.answer:
+		waiters.Put(wt)
+		if a.err == nil {
+			s.used.Store(time.Now().UnixNano())
+		}
+	case <-ctx.Done(): // the caller's own hurry says nothing about the connection
+		s.leave(id)
+	case <-limit.C:
+		if s.leave(id) {
+			s.fail(fmt.Errorf("%w: silent after a pause", errLost))
+		}
 	}
 }
 
@@ -196,7 +231,7 @@ func (s *session) read(r *bufio.Reader) {
 
 func (s *session) deliver(h header, body []byte) {
 	switch h.kind {
-	case kindReply, kindError, kindRefuse:
+	case kindReply, kindError, kindRefuse, kindPong:
 		s.mu.Lock()
 		wt := s.waiting[h.id]
 		delete(s.waiting, h.id)

@@ -141,12 +141,12 @@ func (s *Store) GetNew(key []byte) ([]byte, io.Closer, error) {
 		return nil, nil, fmt.Errorf("read %s: %w", keys.Print(key), err)
 	}
 	if it.SeekPrefixGE(key) {
-		v, err := it.ValueAndErr()
-		if err == nil {
+		var v []byte
+		if v, err = it.ValueAndErr(); err == nil {
 			return v, it, nil
 		}
 	}
-	if err := it.Close(); err != nil {
+	if err := errors.Join(err, it.Close()); err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", keys.Print(key), err)
 	}
 	return nil, nil, nil
