@@ -91,20 +91,20 @@ func (p *Pool) call(ctx context.Context, addr, method string, req []byte) ([]byt
 	if len(req) >= bulkBytes || isBulk(ctx) {
 		c = classBulk
 	}
-	for {
+	for ctx.Err() == nil {
 		s, err := p.session(ctx, addr, c)
 		if err != nil {
 			return nil, err
 		}
-		s.probe(ctx)
-		if err := ctx.Err(); err != nil {
-			return nil, &Unreachable{addr, false, err}
+		if !s.probe(ctx) {
+			continue
 		}
 		answer, err := s.call(ctx, method, req)
 		if !errors.Is(err, errNotBegun) {
 			return answer, err
 		}
 	}
+	return nil, &Unreachable{addr, false, ctx.Err()}
 }
 
 var errTooLarge = errors.New("message too large")

@@ -135,26 +135,26 @@ func (s *session) call(ctx context.Context, method string, body []byte) ([]byte,
 // without this one having been told.
 const probeAfter = 15 * time.Second
 
-// probe waits for one ping to come back, and ends the session if it does not:
-// better than a request with an unknown outcome.
-func (s *session) probe(ctx context.Context) {
+// probe tells whether the session may be used: after a long silence it waits for
+// one ping to come back, and ends the session if it does not. That is better
+// than a request with an unknown outcome.
+func (s *session) probe(ctx context.Context) bool {
 	if time.Since(time.Unix(0, s.used.Load())) < probeAfter {
-		return
+		return true
 	}
 	limit := time.NewTimer(min(s.cfg.KeepAlive, time.Second))
 	defer limit.Stop()
 	wt := waiters.Get().(*waiter)
 	id, ok := s.enter(wt)
 	if !ok {
-		return
+		return false
 	}
 	s.w.force(frame{kind: kindPing, id: id})
 	select {
 	case a := <-wt.answer:
 		waiters.Put(wt)
-		if a.err == nil {
-			s.used.Store(time.Now().UnixNano())
-		}
+		s.used.Store(time.Now().UnixNano())
+		return a.err == nil
 	case <-ctx.Done(): // the caller's own hurry says nothing about the connection
 		s.leave(id)
 	case <-limit.C:
@@ -162,6 +162,7 @@ func (s *session) probe(ctx context.Context) {
 			s.fail(fmt.Errorf("%w: silent after a pause", errLost))
 		}
 	}
+	return false
 }
 
 func (s *session) result(a answer, place uint64) ([]byte, error) {
