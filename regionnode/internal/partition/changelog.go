@@ -3,6 +3,7 @@ package partition
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,16 +25,15 @@ var ErrPosition = errors.New("position is not in the change log")
 var ErrNoReader = errors.New("region does not read the change log")
 
 const (
-	// streamRetention is how long records stay for streams, as in DynamoDB.
-	streamRetention = 24 * time.Hour
 	// trimStep is how many records are removed at once, at least.
 	trimStep = 1024
 	// trimScan bounds how many records one trim looks at.
 	trimScan = 16 * trimStep
 )
 
-// changeFormat is the first byte of a change record.
-const changeFormat byte = 1
+// changeFormat is the first byte of a change record: cause, time in Unix
+// milliseconds, key, new value, old item.
+const changeFormat byte = 2
 
 // record appends the change record of a write, under the next sequence (I2).
 func (a *applier) record(w *write) error {
@@ -41,7 +41,8 @@ func (a *applier) record(w *write) error {
 	if err != nil {
 		return err
 	}
-	value := append(make([]byte, 0, len(w.Key)+len(w.Value)+len(old)+16), changeFormat, byte(w.Cause))
+	value := append(make([]byte, 0, len(w.Key)+len(w.Value)+len(old)+24), changeFormat, byte(w.Cause))
+	value = binary.AppendUvarint(value, uint64(a.state.Clock.Wall/int64(time.Millisecond)))
 	value = appendBytes(appendBytes(value, w.Key), w.Value)
 	if closer != nil {
 		image, err := storedItem(old)
@@ -60,7 +61,9 @@ func decodeChange(sequence uint64, b []byte) (replication.Record, error) {
 	if d.byte() != changeFormat {
 		return replication.Record{}, errBroken
 	}
-	r := replication.Record{Sequence: sequence, Cause: replication.Cause(d.byte()), Key: d.bytes()}
+	r := replication.Record{Sequence: sequence, Cause: replication.Cause(d.byte())}
+	d.uvarint() // time
+	r.Key = d.bytes()
 	s, err := decodeStored(d.bytes())
 	if err := errors.Join(d.err(), err); err != nil {
 		return replication.Record{}, err
@@ -73,6 +76,18 @@ func decodeChange(sequence uint64, b []byte) (replication.Record, error) {
 		r.Old = d.b
 	}
 	return r, nil
+}
+
+// changeTime is when a change record was made, by the leader's clock, which in
+// one log never goes back.
+func changeTime(b []byte) (ms int64, err error) {
+	d := decoder{b: b}
+	if d.byte() != changeFormat {
+		return 0, errBroken
+	}
+	d.byte()
+	ms = int64(d.uvarint())
+	return ms, d.err()
 }
 
 // LogEnd is the position of the last change record applied here.
@@ -200,7 +215,7 @@ func (p *Partition) trimmable(spec *Spec, st appliedState, positions map[replica
 		}
 		to = min(to, pos.Sequence)
 	}
-	if !spec.Log.Stream || to < st.Trimmed+trimStep {
+	if !spec.Log.Stream && len(spec.Streams) == 0 || to <= st.Trimmed {
 		return to, nil
 	}
 	return p.streamTrimmable(spec, st.Trimmed, to)
@@ -209,7 +224,7 @@ func (p *Partition) trimmable(spec *Spec, st appliedState, positions map[replica
 // streamTrimmable is the last of the records from trimmed to to that is older
 // than streams may read.
 func (p *Partition) streamTrimmable(spec *Spec, trimmed, to uint64) (uint64, error) {
-	horizon := p.host.cfg.Clock.Physical() - int64(streamRetention)
+	horizon := (p.host.cfg.Clock.Physical() - int64(table.StreamRetention)) / int64(time.Millisecond)
 	it, err := p.host.cfg.Store.Iterate(keys.Changes(p.id, spec.Generation, trimmed+1, to+1))
 	if err != nil {
 		return trimmed, err
@@ -218,11 +233,11 @@ func (p *Partition) streamTrimmable(spec *Spec, trimmed, to uint64) (uint64, err
 	old := trimmed
 	for ok := it.First(); ok && old < trimmed+trimScan; ok = it.Next() {
 		sequence, _ := keys.ChangeSequence(it.Key())
-		r, err := decodeChange(sequence, it.Value())
+		at, err := changeTime(it.Value())
 		if err != nil {
-			return trimmed, err
+			return trimmed, fmt.Errorf("%s: %w", keys.Print(it.Key()), err)
 		}
-		if r.Version.Time.Wall > horizon {
+		if at > horizon {
 			break
 		}
 		old = sequence

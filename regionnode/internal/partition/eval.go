@@ -122,11 +122,16 @@ func (e *evaluation) evaluate(w *regionnode.Write) (*proposal, *regionnode.Write
 
 // local makes the proposal of a write of this region.
 func (e *evaluation) local(resp *regionnode.WriteResponse) (*proposal, error) {
-	cfg := &e.p.host.cfg
 	cause := replication.ByUser
 	if string(e.old.Item) == string(e.new) {
 		cause = replication.Unchanged
 	}
+	return e.stamped(cause, &resp.Usage)
+}
+
+// stamped makes the proposal of a write of this region that happened by cause.
+func (e *evaluation) stamped(cause replication.Cause, u *regionnode.Usage) (*proposal, error) {
+	cfg := &e.p.host.cfg
 	// The stamp, given when the write enters the log, must exceed the stored
 	// version (I4).
 	if err := cfg.Clock.Observe(e.old.Version.Time); err != nil {
@@ -136,11 +141,7 @@ func (e *evaluation) local(resp *regionnode.WriteResponse) (*proposal, error) {
 	if e.view.spec.Log.On {
 		seen = seenBy(e.old.Context, e.old.Version)
 	}
-	prop, err := e.propose(cause, replication.Version{Region: cfg.Region}, seen, &resp.Usage)
-	if err != nil {
-		return nil, err
-	}
-	return prop, nil
+	return e.propose(cause, replication.Version{Region: cfg.Region}, seen, u)
 }
 
 // propose turns the evaluated image into effects.

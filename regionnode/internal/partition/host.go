@@ -215,6 +215,7 @@ func (h *Host) Create(ctx context.Context, spec Spec) error {
 	if _, ok := h.Partition(spec.ID); ok {
 		return nil
 	}
+	spec.followStreams(0)
 	if err := h.record(&spec); err != nil {
 		return fmt.Errorf("create partition %d: %w", spec.ID, err)
 	}

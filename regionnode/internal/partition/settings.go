@@ -117,6 +117,7 @@ func (a *applier) putSettings(d *decoder) error {
 	next := *a.view.spec
 	next.Descriptor, next.Log = s.Descriptor, s.Log
 	next.Settings++
+	next.followStreams(a.state.Sequence)
 	a.spec = &next
 	raw, err := encodeSpec(&next)
 	if err != nil {
@@ -134,7 +135,7 @@ func (a *applier) putSettings(d *decoder) error {
 			return err
 		}
 	}
-	if !next.Log.On {
+	if !next.Log.On && len(next.Streams) == 0 {
 		return a.trimTo(a.state.Sequence)
 	}
 	return nil

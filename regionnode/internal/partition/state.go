@@ -33,6 +33,9 @@ type Spec struct {
 	Incarnation uint64                 `msgpack:"i"`
 	Generation  replication.Generation `msgpack:"g"`
 	Log         LogConfig              `msgpack:"l"`
+	// Streams are what the table's streams show of the change log. They follow
+	// Descriptor; Create fills them in.
+	Streams []StreamWindow `msgpack:"sw,omitempty"`
 	// Settings counts the changes of Descriptor and Log. What was evaluated under
 	// other settings is dropped like what has another epoch.
 	Settings uint32 `msgpack:"st"`
