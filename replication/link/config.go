@@ -28,8 +28,8 @@ type Config struct {
 
 	// BatchRecords and BatchBytes bound one batch: 1,000 and 512 KiB by default.
 	BatchRecords, BatchBytes int
-	// Window and WindowBytes bound what one link has in flight: 16 batches and
-	// 4 MiB by default.
+	// Window and WindowBytes bound what one link has in flight: 16 batches, and
+	// one batch above 4 MiB, by default.
 	Window, WindowBytes int
 	// PeerBytes bounds what all links to one peer have in flight: 32 MiB by
 	// default. Links take turns by batches.

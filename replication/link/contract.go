@@ -155,8 +155,8 @@ type Delivery struct {
 type Sink interface {
 	// Apply merges each record by last-writer-wins, with cause ByReplica and the
 	// record's own version, and returns only when all is durable (I1, I7): an
-	// outdated record is done, one from a clock too far ahead is parked durably
-	// (I12). Rejections name records that can never be applied. Any error, or a
+	// outdated record is done once what outdates it is durable, one from a clock
+	// too far ahead is parked durably (I12). Rejections name records that can never be applied. Any error, or a
 	// wrapped ErrResynchronise, acknowledges nothing.
 	Apply(ctx context.Context, d Delivery) ([]Rejection, error)
 	// Closed passes marks on, from heartbeats and batches; they may repeat and go

@@ -78,7 +78,7 @@ func (p *peer) send(ctx context.Context, b *Batch, bytes int) (*Ack, error) {
 		}
 		return nil, fmt.Errorf("send to %s: %w", p.region, err)
 	case ack == nil || ack.Session != b.Session || ack.Sequence != b.Sequence:
-		return nil, fmt.Errorf("send to %s: answer to another batch: %+v", p.region, ack)
+		return nil, fmt.Errorf("send to %s: answer to another batch", p.region)
 	}
 	p.answered(true)
 	switch ack.Status {

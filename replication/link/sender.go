@@ -83,7 +83,6 @@ func (s *sender) run(ctx context.Context) {
 		return
 	}
 	for {
-		s.store(ctx)
 		if err := s.fill(ctx); err != nil {
 			if ctx.Err() != nil {
 				return
@@ -95,6 +94,7 @@ func (s *sender) run(ctx context.Context) {
 			s.readFails = true
 			s.fail(nil, err)
 		}
+		s.store(ctx)
 		if !s.wait(ctx) {
 			return
 		}

@@ -2,6 +2,7 @@ package replicationtest
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -15,7 +16,7 @@ func (sim *simulation) faults(ctx context.Context) (crashes int) {
 	region := func() *region { return sim.regions[sim.names[rng.IntN(len(sim.names))]] }
 	for sleep(ctx, time.Duration(rng.Int64N(int64(120*time.Millisecond)))) == nil {
 		r, peer := region(), region()
-		switch rng.IntN(9) {
+		switch rng.IntN(10) {
 		case 0, 1:
 			sim.net.set(r.name, peer.name, func(w *wire) { w.cut = !w.cut })
 		case 2, 3:
@@ -47,10 +48,30 @@ func (sim *simulation) faults(ctx context.Context) (crashes int) {
 				continue
 			}
 			_ = l.store.do(ctx, op{part: rng.IntN(r.parts), roll: true}) // fails only when the region is down
+		case 9:
+			if err := sim.heal(); err != nil {
+				sim.fail(err)
+			}
+			_ = sleep(ctx, 400*time.Millisecond) // the loop ends with ctx
 		}
 		sim.checkLinks()
 	}
 	return crashes
+}
+
+// heal ends every fault and starts what is down.
+func (sim *simulation) heal() error {
+	sim.net.heal()
+	for _, name := range sim.names {
+		r := sim.regions[name]
+		r.controls.HealAll()
+		if r.current() == nil {
+			if err := r.start(); err != nil {
+				return fmt.Errorf("start %s: %w", name, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (sim *simulation) disturb(rng *rand.Rand, from, to replication.Region) {

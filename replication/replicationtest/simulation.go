@@ -25,6 +25,7 @@ const (
 	AcknowledgeUnsynced     // a store answers before its disk has it
 	IgnoreVersions          // the last to arrive wins
 	CloseEarly              // a closed time covers versions still to come
+	ForgetFloor             // tombstones are dropped and nothing keeps older writes out
 )
 
 // Options of one simulation.
@@ -40,7 +41,7 @@ type Options struct {
 const maxSkew = 145 * time.Millisecond
 
 // keys are few, so that regions collide on them.
-const keys = 12
+const keys = 16
 
 type simulation struct {
 	opts    Options
@@ -56,8 +57,10 @@ type simulation struct {
 
 // Report says what a simulation did.
 type Report struct {
-	Regions, Writes, Crashes, Late int
-	Shipped, Retries               uint64
+	Regions, Writes, Crashes int
+	// Dropped tombstones, and records kept out because their key's may have been.
+	Dropped, Late    int
+	Shipped, Retries uint64
 }
 
 // Simulate runs one simulation and answers with the first rule found broken. Call
@@ -99,11 +102,14 @@ func (sim *simulation) run() (report Report, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), sim.opts.Duration)
 	defer cancel()
-	var work sync.WaitGroup
+	var work, collectors sync.WaitGroup
+	all, stop := context.WithCancel(context.Background())
+	defer collectors.Wait()
+	defer stop()
 	writes := make([]int, len(sim.names))
 	for i, name := range sim.names {
 		work.Go(func() { writes[i] = sim.client(ctx, sim.regions[name]) })
-		work.Go(func() { sim.collect(ctx, sim.regions[name]) })
+		collectors.Go(func() { sim.collect(all, sim.regions[name]) })
 	}
 	work.Go(func() { report.Crashes = sim.faults(ctx) })
 	work.Wait()
@@ -118,6 +124,7 @@ func (sim *simulation) run() (report Report, err error) {
 		l := r.current()
 		l.store.mu.Lock()
 		report.Late += l.store.late
+		report.Dropped += l.store.dropped
 		l.store.mu.Unlock()
 		for _, st := range l.group.Stats() {
 			report.Shipped += st.Shipped
@@ -179,15 +186,8 @@ func (sim *simulation) collect(ctx context.Context, r *region) {
 
 // settle heals everything and waits until the regions agree.
 func (sim *simulation) settle() error {
-	sim.net.heal()
-	for _, name := range sim.names {
-		r := sim.regions[name]
-		r.controls.HealAll()
-		if r.current() == nil {
-			if err := r.start(); err != nil {
-				return err
-			}
-		}
+	if err := sim.heal(); err != nil {
+		return err
 	}
 	const limit = 60 * time.Second
 	for deadline := time.Now().Add(limit); !sim.quiet(); time.Sleep(50 * time.Millisecond) {

@@ -33,11 +33,12 @@ func TestSimulations(t *testing.T) {
 		sum.Writes += r.Writes
 		sum.Crashes += r.Crashes
 		sum.Late += r.Late
+		sum.Dropped += r.Dropped
 		sum.Shipped += r.Shipped
 		sum.Retries += r.Retries
 	}
 	t.Logf("%d seeds from %d: %+v", *seeds, *first, sum)
-	if sum.Writes == 0 || sum.Shipped == 0 || *seeds >= 50 && (sum.Crashes == 0 || sum.Retries == 0 || sum.Late == 0) {
+	if sum.Writes == 0 || sum.Shipped == 0 || *seeds >= 50 && (sum.Crashes == 0 || sum.Retries == 0 || sum.Dropped == 0 || sum.Late == 0) {
 		t.Fatalf("too little happened: %+v", sum)
 	}
 }
@@ -47,7 +48,7 @@ func TestChecksNoticeBugs(t *testing.T) {
 	for bug, name := range map[Bug]string{
 		ShipForeign: "ship foreign records", AcknowledgeUnsent: "acknowledge what was not sent",
 		AcknowledgeUnsynced: "acknowledge before the disk has it", IgnoreVersions: "ignore versions",
-		CloseEarly: "close time too early",
+		CloseEarly: "close time too early", ForgetFloor: "forget the floor",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(40) {

@@ -62,6 +62,7 @@ type store struct {
 	parts   []*part
 	floor   hlc.Timestamp
 	late    int
+	dropped int
 }
 
 func newStore(parts int, journal []op, clock *hlc.Clock, rng *rand.Rand, bug Bug) *store {
@@ -106,6 +107,7 @@ func (s *store) apply(o op) {
 			for k, c := range p.cells {
 				if c.deleted && !o.floor.Less(c.version.Time) {
 					delete(p.cells, k)
+					s.dropped++
 				}
 			}
 		}
@@ -187,7 +189,7 @@ func (s *store) merge(ctx context.Context, recs []replication.Record) error {
 		}
 		i := s.partOf(r.Key)
 		held, present := s.parts[i].cells[string(r.Key)]
-		if !present && !s.floor.Less(r.Version.Time) {
+		if !present && !s.floor.Less(r.Version.Time) && s.bug != ForgetFloor {
 			s.late++
 			continue
 		}
