@@ -197,7 +197,7 @@ func (p *Partition) SetPosition(ctx context.Context, peer replication.Region, po
 		}
 		positions[peer] = pos
 		effects := appendPosition(nil, peer, pos)
-		to, err := p.trimmable(v.spec, st, positions)
+		to, err := p.trimmable(v.spec, st, positions, trimStep)
 		if err == nil && to >= st.Trimmed+trimStep {
 			effects = appendNumbered(effects, trimEffect, to)
 		}
@@ -205,8 +205,9 @@ func (p *Partition) SetPosition(ctx context.Context, peer replication.Region, po
 	})
 }
 
-// trimmable is the sequence up to which no reader needs the log.
-func (p *Partition) trimmable(spec *Spec, st appliedState, positions map[replication.Region]replication.Position) (uint64, error) {
+// trimmable is the sequence up to which no reader needs the log. The answer is
+// rough as long as it is less than step records away.
+func (p *Partition) trimmable(spec *Spec, st appliedState, positions map[replication.Region]replication.Position, step uint64) (uint64, error) {
 	to := st.Sequence
 	for _, peer := range spec.Log.Peers {
 		pos, ok := positions[peer]
@@ -215,7 +216,7 @@ func (p *Partition) trimmable(spec *Spec, st appliedState, positions map[replica
 		}
 		to = min(to, pos.Sequence)
 	}
-	if !spec.Log.Stream && len(spec.Streams) == 0 || to <= st.Trimmed {
+	if !spec.Log.Stream && len(spec.Streams) == 0 || to < st.Trimmed+step {
 		return to, nil
 	}
 	return p.streamTrimmable(spec, st.Trimmed, to)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"antipode/regionnode"
@@ -57,9 +58,11 @@ func secondsUp(n item.Number) int64 {
 	if at, whole := n.Int64(); whole {
 		return at
 	}
-	// A fraction of a second, or beyond the clock's range: look again within the
-	// second, which is rare enough.
-	return 0
+	f, err := strconv.ParseFloat(n.String(), 64)
+	if err != nil || f >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(math.Ceil(f))
 }
 
 // Expires tells whether this replica leads a partition whose items expire, and

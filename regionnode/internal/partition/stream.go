@@ -245,7 +245,7 @@ func (p *Partition) TrimStreams(ctx context.Context) error {
 			to := st.Sequence
 			switch {
 			case v.spec.Log.On:
-				to, err = p.trimmable(v.spec, st, positions)
+				to, err = p.trimmable(v.spec, st, positions, 1)
 			case len(v.spec.Streams) > 0:
 				to, err = p.streamTrimmable(v.spec, st.Trimmed, to)
 			}
