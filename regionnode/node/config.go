@@ -50,6 +50,8 @@ type Config struct {
 
 	// Partitions of a new table that names no number.
 	Partitions int // 1
+	// Expiry says how items with a time to live are deleted.
+	Expiry ExpiryConfig
 	// MaxOffset is how far a remote clock may be ahead (I12).
 	MaxOffset time.Duration // 500 ms
 	// Physical is the clock, in nanoseconds since 1970.

@@ -1,0 +1,57 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"antipode/regionnode/internal/expiry"
+	"antipode/regionnode/internal/partition"
+)
+
+// ExpiryConfig says how items with a time to live are deleted. Zero fields mean
+// the defaults named beside them.
+type ExpiryConfig struct {
+	// Interval is the pause between two looks at a partition; an item may live
+	// that much longer, and longer still where scans reach BytesPerSecond.
+	Interval time.Duration // 1 s
+	// Delay is how long after its time an item is left at least.
+	Delay time.Duration
+	// BytesPerSecond bounds what the node reads in search of expired items.
+	BytesPerSecond int // 8 MB
+}
+
+// openExpiry begins to delete expired items of the partitions led here.
+func (n *Node) openExpiry(context.Context) error {
+	sweeper := expiry.New(expiry.Config{
+		Partitions: n.expiring,
+		Interval:   n.config.Expiry.Interval, Delay: n.config.Expiry.Delay, BytesPerSecond: n.config.Expiry.BytesPerSecond,
+		Now: func() time.Time { return time.Unix(0, n.config.Physical()) },
+		Log: n.config.Log,
+	})
+	n.upkeep(sweeper.Run)
+	return nil
+}
+
+// expiring are the partitions of the node as expiry uses them.
+func (n *Node) expiring() []expiry.Partition {
+	held := n.partitions.Partitions()
+	out := make([]expiry.Partition, 0, len(held))
+	for _, p := range held {
+		if _, ok := p.Expires(); ok {
+			out = append(out, expiringPartition{p})
+		}
+	}
+	return out
+}
+
+type expiringPartition struct{ *partition.Partition }
+
+// ScanExpired is part of expiry.Partition.
+func (p expiringPartition) ScanExpired(ctx context.Context, after []byte, now time.Time, maxBytes int) (*expiry.Page, error) {
+	found, err := p.Partition.ScanExpired(ctx, after, now, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	page := expiry.Page(*found)
+	return &page, nil
+}
