@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"antipode/replication"
@@ -33,7 +34,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Append adds b's encoded form to dst.
 func (b *Batch) Append(dst []byte) []byte {
+	size := 256 + 64*len(b.Marks)
+	for i := range b.Records {
+		size += replication.RecordSize(&b.Records[i]) + 16
+	}
 	start := len(dst)
+	dst = slices.Grow(dst, size)
 	dst = append(dst, 0x93, batchFormat, 0xce, 0, 0, 0, 0, 0xc6, 0, 0, 0, 0)
 	buf := bytes.NewBuffer(dst)
 	e := msgpack.NewEncoder(buf)
@@ -58,11 +64,6 @@ func (b *Batch) Append(dst []byte) []byte {
 			e.EncodeUint(m.Source.Partition),
 			e.EncodeBytes(m.Closed.Append(nil)))
 	}
-	size := 8
-	for i := range b.Records {
-		size += replication.RecordSize(&b.Records[i]) + 16
-	}
-	buf.Grow(size)
 	_ = raw(buf, replication.AppendRecords(buf.AvailableBuffer(), b.Records))
 	dst = buf.Bytes()
 	body := dst[start+frameHeader:]
