@@ -64,6 +64,14 @@ func parseCondition(rt rapid.TB, src string, values map[string]item.Value) *expr
 	return c
 }
 
+func parseUpdate(rt rapid.TB, src string, values map[string]item.Value) *expr.Update {
+	u, err := expr.ParseUpdate(src, expr.NewSubstitutions(nil, values))
+	if err != nil {
+		rt.Fatal(err)
+	}
+	return u
+}
+
 func (m *model) write(rt *rapid.T, w regionnode.Write) (*regionnode.WriteResponse, error) {
 	return m.p.Write(context.Background(), &regionnode.WriteRequest{Target: target, Write: w})
 }
@@ -130,10 +138,7 @@ func (m *model) update(rt *rapid.T) {
 		src += " REMOVE lk"
 		want = want.Remove("lk")
 	}
-	u, err := expr.ParseUpdate(src, expr.NewSubstitutions(nil, values))
-	if err != nil {
-		rt.Fatal(err)
-	}
+	u := parseUpdate(rt, src, values)
 	resp, err := m.write(rt, regionnode.Write{
 		Op: regionnode.UpdateOp, Key: key, Item: base.Encode(), Update: u, Return: regionnode.ReturnAllNew,
 	})

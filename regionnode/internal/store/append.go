@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -38,6 +39,9 @@ func (a *Append) empty() bool {
 // write waits for those before it and costs no sync.
 func (s *Store) Append(a Append) { s.loop.add(a) }
 
+// Syncs counts the groups that were synced since the store was opened.
+func (s *Store) Syncs() uint64 { return s.loop.syncs.Load() }
+
 // appendLoop is one goroutine that turns everything queued during the last sync
 // into one batch and one sync (I1).
 type appendLoop struct {
@@ -49,8 +53,8 @@ type appendLoop struct {
 	closing bool
 	stopped chan struct{}
 
-	syncs uint64 // groups written; the loop's own
-	err   error  // set by the first failure: later groups cannot be trusted
+	syncs atomic.Uint64
+	err   error // set by the first failure: later groups cannot be trusted
 }
 
 func (l *appendLoop) start(db *pebble.DB) {
@@ -128,7 +132,7 @@ func (l *appendLoop) write(group []Append) error {
 		l.err = fmt.Errorf("sync group of %d appends: %w", len(group), err)
 		return l.err
 	}
-	l.syncs++
+	l.syncs.Add(1)
 	for i := range group {
 		if log := group[i].Log; log != nil {
 			log.publish()
