@@ -134,7 +134,7 @@ func (c *call) changeStream(d *table.Descriptor, in *wire.UpdateTableInput) erro
 	case s != nil && on:
 		return apierr.Invalid("Table already has an enabled stream: TableName: %s", d.Name)
 	case s != nil:
-		d.Stream = s
+		d.StartStream(s, c.now)
 	case !on:
 		return apierr.Invalid("Table is already stream disabled: TableName: %s", d.Name)
 	default:
