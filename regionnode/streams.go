@@ -5,7 +5,6 @@ import (
 
 	"antipode/regionnode/item"
 	"antipode/regionnode/table"
-	"antipode/replication"
 )
 
 // Streams reads the change logs of a table's partitions as the table's streams
@@ -37,10 +36,10 @@ type StreamShardsResponse struct {
 // StreamShard is what one stream shows of one generation of a partition's
 // change log.
 type StreamShard struct {
-	Partition  table.PartitionID      `msgpack:"p"`
-	Generation replication.Generation `msgpack:"g"`
+	Partition  table.PartitionID `msgpack:"p"`
+	Generation uint64            `msgpack:"g"`
 	// Parent is the generation that a split closed to open this one, 0 for none.
-	Parent replication.Generation `msgpack:"r,omitempty"`
+	Parent uint64 `msgpack:"r,omitempty"`
 	// First is the sequence of the oldest record that the shard has or will have;
 	// End that of its newest one, First-1 when it has none.
 	First uint64 `msgpack:"f"`
@@ -51,10 +50,10 @@ type StreamShard struct {
 
 // StreamRecordsRequest asks for the records of a shard behind sequence After.
 type StreamRecordsRequest struct {
-	Target     Target                 `msgpack:"t"`
-	Label      string                 `msgpack:"l"`
-	Generation replication.Generation `msgpack:"g"`
-	After      uint64                 `msgpack:"a"`
+	Target     Target `msgpack:"t"`
+	Label      string `msgpack:"l"`
+	Generation uint64 `msgpack:"g"`
+	After      uint64 `msgpack:"a"`
 	// Since leaves out records made earlier, in Unix milliseconds; 0 for none.
 	Since int64 `msgpack:"s,omitempty"`
 	// Limit counts records, MaxBytes their Size; both must be positive. One record
@@ -84,8 +83,8 @@ type StreamRecord struct {
 	// there or the view leaves them out.
 	Old item.Encoded `msgpack:"o,omitempty"`
 	New item.Encoded `msgpack:"n,omitempty"`
-	// Cause is ByTTL only in the region whose sweep deleted the item.
-	Cause replication.Cause `msgpack:"c,omitempty"`
+	// Expired: the item outlived its time to live, and this region deleted it.
+	Expired bool `msgpack:"x,omitempty"`
 	// Size is that of Keys, Old and New in DynamoDB's bytes.
 	Size int `msgpack:"s"`
 }

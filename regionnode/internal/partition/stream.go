@@ -72,7 +72,7 @@ func (p *Partition) StreamShards(ctx context.Context, r *regionnode.StreamShards
 		if w.Label != r.Label {
 			continue
 		}
-		s := regionnode.StreamShard{Partition: p.id, Generation: w.Generation, Parent: w.Parent, End: w.End, Closed: w.Closed}
+		s := regionnode.StreamShard{Partition: p.id, Generation: uint64(w.Generation), Parent: uint64(w.Parent), End: w.End, Closed: w.Closed}
 		if !w.Closed {
 			s.End = st.Sequence
 		}
@@ -99,7 +99,7 @@ func (p *Partition) streamRecords(ctx context.Context, r *regionnode.StreamRecor
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(v.spec.Streams, func(w StreamWindow) bool { return w.Label == r.Label && w.Generation == r.Generation })
+	i := slices.IndexFunc(v.spec.Streams, func(w StreamWindow) bool { return w.Label == r.Label && uint64(w.Generation) == r.Generation })
 	if i < 0 {
 		return nil, apierr.New(apierr.ResourceNotFound, "Requested resource not found: Shard does not exist")
 	}
@@ -115,7 +115,7 @@ func (p *Partition) streamRecords(ctx context.Context, r *regionnode.StreamRecor
 	if r.After < end && r.After < max(w.Start, st.Trimmed) {
 		return nil, trimmed()
 	}
-	page := streamPage{view: v, req: r, resp: &regionnode.StreamRecordsResponse{Last: r.After}}
+	page := streamPage{view: v, window: w, req: r, resp: &regionnode.StreamRecordsResponse{Last: r.After}}
 	if stream, ok := v.spec.Descriptor.HasStream(w.Label); ok {
 		page.what = stream.View
 	}
@@ -135,18 +135,19 @@ const scanBytes = 4 << 20
 
 // streamPage is one StreamRecords under way.
 type streamPage struct {
-	view *view
-	req  *regionnode.StreamRecordsRequest
-	what string // the stream's view type
-	resp *regionnode.StreamRecordsResponse
-	size int
+	view   *view
+	window StreamWindow
+	req    *regionnode.StreamRecordsRequest
+	what   string // the stream's view type
+	resp   *regionnode.StreamRecordsResponse
+	size   int
 }
 
 func (s *streamPage) read(p *Partition, end uint64) error {
 	if s.req.After >= end {
 		return nil
 	}
-	it, err := p.host.cfg.Store.Iterate(keys.Changes(p.id, s.req.Generation, s.req.After+1, end+1))
+	it, err := p.host.cfg.Store.Iterate(keys.Changes(p.id, s.window.Generation, s.req.After+1, end+1))
 	if err != nil {
 		return err
 	}
@@ -196,7 +197,7 @@ func (s *streamPage) one(it *pebble.Iterator, sequence uint64) (full bool, err e
 
 // show is a change as the stream's view shows it.
 func (s *streamPage) show(c *replication.Record) (regionnode.StreamRecord, error) {
-	r := regionnode.StreamRecord{Sequence: c.Sequence, Event: regionnode.StreamModify, Cause: c.Cause}
+	r := regionnode.StreamRecord{Sequence: c.Sequence, Event: regionnode.StreamModify, Expired: c.Cause == replication.ByTTL}
 	image := item.Encoded(c.New)
 	switch {
 	case len(c.Old) == 0:
