@@ -243,8 +243,14 @@ func (n *Node) identify(ctx context.Context) error {
 	return writeIdentity(n.store, string(n.config.Region), n.id)
 }
 
+// row is what the catalog is to know of this node. The id of a node that joined
+// is the catalog's to give: it is found by the node's name.
 func (n *Node) row() catalog.Node {
-	return catalog.Node{ID: n.id, Name: n.config.Name, Addr: n.rpcAddr, Zone: n.config.Zone}
+	row := catalog.Node{Name: n.config.Name, Addr: n.rpcAddr, Zone: n.config.Zone}
+	if len(n.config.Join) == 0 {
+		row.ID = n.id
+	}
+	return row
 }
 
 func (n *Node) openPartitions(context.Context) error {
@@ -283,9 +289,10 @@ func (n *Node) openLinks(context.Context) error {
 	if err != nil {
 		return err
 	}
+	inbound := &sink{self: n.id, partitions: n.partitions, registry: n.registry, pool: n.pool, groups: map[string]*regionnode.PartitionMap{}}
+	inbound.serveApply(n.server)
 	receiver, err := link.NewReceiver(link.ReceiverConfig{
-		Region: n.config.Region, DeadLetters: n.letters, Logger: n.config.Log,
-		Sink: &sink{self: n.id, partitions: n.partitions, registry: n.registry, pool: n.pool, groups: map[string]*regionnode.PartitionMap{}},
+		Region: n.config.Region, DeadLetters: n.letters, Logger: n.config.Log, Sink: inbound,
 	})
 	if err != nil {
 		return err
