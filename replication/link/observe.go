@@ -20,10 +20,8 @@ func (s *sender) mark() (hlc.Timestamp, bool) {
 // watermark raises confirmed to the source's own closed time when the peer has
 // the whole log; mu is held.
 func (s *sender) watermark() hlc.Timestamp {
-	if s.known && len(s.win.flights) == 0 && s.held == nil {
-		if end, closed := s.src.Head(); end == s.acked {
-			s.confirmed = later(s.confirmed, closed)
-		}
+	if end, closed := s.src.Head(); s.known && end == s.acked {
+		s.confirmed = later(s.confirmed, closed)
 	}
 	return s.confirmed
 }

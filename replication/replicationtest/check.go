@@ -73,14 +73,16 @@ func (d disk) has(r *replication.Record) bool {
 	return c.version.Compare(r.Version) >= 0
 }
 
-// checkLinks is I7: what a link's position or its watermark covers, the peer
-// has on its disk.
+// checkLinks is I7: what a link's position or its watermark covers, or a peer was
+// told to be closed, the peer has on its disk.
 func (sim *simulation) checkLinks() {
 	// What was acknowledged first, what is on the disks after.
 	stats, disks := map[replication.Region][]link.Stats{}, map[replication.Region]disk{}
+	inbound := map[replication.Region]marks{}
 	for name, r := range sim.regions {
 		if l := r.current(); l != nil {
 			stats[name] = l.group.Stats()
+			inbound[name] = l.marks()
 		}
 	}
 	for name, r := range sim.regions {
@@ -96,11 +98,13 @@ func (sim *simulation) checkLinks() {
 						continue
 					}
 					at := replication.Position{Generation: replication.Generation(g + 1), Sequence: e.rec.Sequence}
+					closed := inbound[st.Peer][name][st.Source.Partition]
 					covered := before(at, st.Acknowledged)
-					marked := !st.Durable.Less(e.rec.Version.Time)
-					if (covered || marked) && !to.has(&e.rec) {
-						sim.fail(fmt.Errorf("%s lacks %q %v of %s: position %v covers it: %v, watermark %v covers it: %v",
-							st.Peer, e.rec.Key, e.rec.Version, name, st.Acknowledged, covered, st.Durable, marked))
+					durable := !st.Durable.Less(e.rec.Version.Time)
+					told := !closed.Less(e.rec.Version.Time)
+					if (covered || durable || told) && !to.has(&e.rec) {
+						sim.fail(fmt.Errorf("%s lacks %q %v of %s: position %v covers it: %v, watermark %v: %v, closed time %v: %v",
+							st.Peer, e.rec.Key, e.rec.Version, name, st.Acknowledged, covered, st.Durable, durable, closed, told))
 						return
 					}
 				}

@@ -3,6 +3,7 @@ package replicationtest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -37,8 +38,11 @@ type life struct {
 	receiver *link.Receiver
 
 	mu      sync.Mutex
-	inbound map[replication.Region]map[uint64]hlc.Timestamp
+	inbound marks
 }
+
+// marks are the closed times told by each region for each of its partitions.
+type marks map[replication.Region]map[uint64]hlc.Timestamp
 
 func (r *region) current() *life {
 	r.mu.Lock()
@@ -67,7 +71,7 @@ func (r *region) start() error {
 	rng := rand.New(rand.NewPCG(r.rng.Uint64(), 0))
 	l := &life{
 		region: r, clock: clock, store: newStore(r.parts, disk, clock, rng, r.sim.opts.Bug),
-		inbound: map[replication.Region]map[uint64]hlc.Timestamp{},
+		inbound: marks{},
 	}
 	jitter := struct {
 		sync.Mutex
@@ -136,17 +140,28 @@ func (l *life) Apply(ctx context.Context, d link.Delivery) ([]link.Rejection, er
 }
 
 // Closed implements link.Sink.
-func (l *life) Closed(from replication.Region, marks []link.Mark) {
+func (l *life) Closed(from replication.Region, told []link.Mark) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.inbound[from] == nil {
 		l.inbound[from] = map[uint64]hlc.Timestamp{}
 	}
-	for _, m := range marks {
+	for _, m := range told {
 		if l.inbound[from][m.Source.Partition].Less(m.Closed) {
 			l.inbound[from][m.Source.Partition] = m.Closed
 		}
 	}
+}
+
+// marks is a copy of what was told so far.
+func (l *life) marks() marks {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := marks{}
+	for name, parts := range l.inbound {
+		out[name] = maps.Clone(parts)
+	}
+	return out
 }
 
 // has is the time up to which this region has everything from every peer.

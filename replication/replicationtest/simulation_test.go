@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	seeds    = flag.Int("seeds", 200, "how many simulations to run")
+	seeds    = flag.Int("seeds", defaultSeeds, "how many simulations to run")
 	first    = flag.Uint64("seed", 1, "the first simulation's seed")
 	duration = flag.Duration("duration", 1500*time.Millisecond, "simulated time of writes and faults")
 )

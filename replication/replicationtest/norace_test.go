@@ -1,0 +1,5 @@
+//go:build !race
+
+package replicationtest
+
+const defaultSeeds = 200
