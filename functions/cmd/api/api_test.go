@@ -152,7 +152,7 @@ func overHTTP(t *testing.T, endpoint, operation, body string) string {
 func TestLambda(t *testing.T) {
 	api := newRuntimeAPI()
 	server := httptest.NewServer(api)
-	defer server.Close()
+	t.Cleanup(server.Close)
 	c := command(t, []string{
 		"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(server.URL, "http://"),
 		"ANTIPODE_REGION=us-east-1", "ANTIPODE_NODES=" + startNode(t),
@@ -203,7 +203,8 @@ func functionURLEvent(operation, body string) []byte {
 }
 
 // runtimeAPI is the HTTP interface of a Lambda execution environment: GET …/next
-// blocks until there is an event, POST …/response takes its answer.
+// blocks until there is an event, POST …/response takes its answer. To hear of
+// SIGTERM, a function registers as an extension.
 type runtimeAPI struct {
 	events  chan []byte
 	answers chan []byte
@@ -229,6 +230,10 @@ func (a *runtimeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = body.ReadFrom(r.Body)
 		w.WriteHeader(http.StatusAccepted)
 		a.answers <- body.Bytes()
+	case strings.HasSuffix(r.URL.Path, "/extension/register"):
+		w.Header().Set("Lambda-Extension-Identifier", "b0b1c0de-0000-0000-0000-000000000000")
+	case strings.HasSuffix(r.URL.Path, "/extension/event/next"):
+		<-r.Context().Done()
 	default:
 		var body bytes.Buffer
 		_, _ = body.ReadFrom(r.Body)
