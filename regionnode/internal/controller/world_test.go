@@ -411,7 +411,7 @@ func (r *region) ship(ctx context.Context, p *partition.Partition, to string) {
 		select {
 		case <-ctx.Done():
 		case <-changed:
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(200 * time.Millisecond): // the link may have been closed
 		}
 	}
 	r.mu.Lock()
