@@ -114,7 +114,8 @@ func (e *evaluation) evaluate(w *regionnode.Write) (*proposal, *regionnode.Write
 	}
 	resp.Usage.OldSize, resp.Usage.NewSize = e.old.Item.Size(), e.new.Size()
 	if !e.old.live() && len(e.new) == 0 && !e.view.spec.Log.tombstones() {
-		return nil, resp, nil // deleted what was not there, and nobody must hear
+		// Deleted what was not there, and nobody must hear of it.
+		return nil, resp, e.unchangedCollection(&resp.Usage)
 	}
 	prop, err := e.local(resp)
 	return prop, resp, err
@@ -184,6 +185,19 @@ func (e *evaluation) collectionFits(w *write) error {
 		return apierr.New(apierr.ItemCollectionSizeLimitExceeded, "Collection size exceeded.")
 	}
 	return nil
+}
+
+// unchangedCollection fills in the size of the item collection when the write
+// leaves it as it is.
+func (e *evaluation) unchangedCollection(u *regionnode.Usage) error {
+	if len(e.view.schema.locals) == 0 {
+		return nil
+	}
+	n, err := e.view.schema.key.HashPrefixLen(e.key)
+	if err == nil {
+		u.Collection, err = collectionSize(e.p.host.cfg.Store, e.view.spec.Table, e.key[:n])
+	}
+	return err
 }
 
 // seenBy is what a write that replaces a value has seen: all that the value had
