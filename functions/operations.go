@@ -20,7 +20,7 @@ func does[I wire.Input](run func(c *call, in I) error) operation {
 // operations lists every operation of DynamoDB and of DynamoDB Streams,
 // alphabetically.
 var operations = [...]operation{
-	wire.BatchExecuteStatement:               {},
+	wire.BatchExecuteStatement:               does(batchExecuteStatement),
 	wire.BatchGetItem:                        does(batchGetItem),
 	wire.BatchWriteItem:                      does(batchWriteItem),
 	wire.CancelBulkOperation:                 {},
@@ -48,7 +48,7 @@ var operations = [...]operation{
 	wire.DescribeTimeToLive:                  does(describeTimeToLive),
 	wire.DisableKinesisStreamingDestination:  {},
 	wire.EnableKinesisStreamingDestination:   {},
-	wire.ExecuteStatement:                    {},
+	wire.ExecuteStatement:                    does(executeStatement),
 	wire.ExecuteTransaction:                  {},
 	wire.ExportTableToPointInTime:            {},
 	wire.GetItem:                             does(getItem),

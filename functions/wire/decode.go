@@ -27,9 +27,13 @@ func Decode(op Operation, body []byte) (Input, error) {
 	if err == nil {
 		err = d.bad
 	}
+	faults := d.batch.faults
 	d.release()
 	if err != nil {
 		return nil, err
+	}
+	if batch, ok := in.(*BatchExecuteStatementInput); ok {
+		return &BatchStatements{batch, faults}, nil
 	}
 	return in, nil
 }
@@ -56,6 +60,7 @@ type decoder struct {
 	// bad is the first fault inside an attribute value. DynamoDB reports it only
 	// when the request's shape is in order.
 	bad   error
+	batch statements
 	check validator
 }
 
@@ -69,7 +74,7 @@ func (d *decoder) release() {
 
 func (d *decoder) reset(op Operation, body []byte) {
 	d.s.Init(body)
-	d.op, d.name, d.err, d.bad = op, nil, nil, nil
+	d.op, d.name, d.err, d.bad, d.batch = op, nil, nil, nil, statements{}
 }
 
 // body reads the whole document.
@@ -152,6 +157,9 @@ const (
 
 // open takes the '{' of a structure of the model; false when it is absent.
 func (d *decoder) open(at place, structure string) bool {
+	if structure == "BatchStatementRequest" {
+		d.batch.seen++
+	}
 	if d.null() {
 		return false
 	}
@@ -278,6 +286,10 @@ func (d *decoder) postpone(err error, start jsonscan.Scanner) {
 	var fault *item.ValueError
 	if !errors.As(err, &fault) {
 		d.fail(err)
+		return
+	}
+	if d.op == BatchExecuteStatement {
+		d.batch.keep(d.op, fault)
 		return
 	}
 	if d.bad != nil {

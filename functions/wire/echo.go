@@ -195,6 +195,9 @@ func jsonString(v any) string {
 
 func writeJSON(w *Writer, v reflect.Value) {
 	switch x := v.Interface().(type) {
+	case *BatchStatements:
+		writeJSON(w, reflect.ValueOf(x.BatchExecuteStatementInput))
+		return
 	case item.Value:
 		w.Value(x)
 		return

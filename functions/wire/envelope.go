@@ -29,13 +29,22 @@ func (op Operation) enveloped() bool {
 	return op == PutItem || op == UpdateItem || op == DeleteItem
 }
 
+// older tells the operations that check values in the older layer.
+func (op Operation) older() bool {
+	switch op {
+	case BatchWriteItem, Scan, ExecuteStatement, BatchExecuteStatement, ExecuteTransaction:
+		return true
+	}
+	return false
+}
+
 // valueError words a fault of an attribute value. key is the placeholder in
 // ExpressionAttributeValues that holds it, or empty.
 func (op Operation) valueError(fault *item.ValueError, key string) *apierr.Error {
 	switch {
 	case op.enveloped():
 		return apierr.New(apierr.Validation, envelope+fault.Current())
-	case op != BatchWriteItem && op != Scan:
+	case !op.older():
 		return apierr.New(apierr.Validation, fault.Current())
 	case key != "":
 		return apierr.Invalid("ExpressionAttributeValues contains invalid value: %s for key %s", fault.Older(), key)

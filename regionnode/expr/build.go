@@ -149,3 +149,6 @@ func NewUpdate(actions []Action) (*Update, error) {
 	slices.SortStableFunc(ns, func(a, b node) int { return int(a.op) - int(b.op) })
 	return newUpdate(ns), nil
 }
+
+// Lookup finds what the path leads to in an item.
+func (p *Path) Lookup(it item.Item) (item.Value, bool) { return p.lookup(it) }
