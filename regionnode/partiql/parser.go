@@ -75,7 +75,7 @@ func (p *parser) expression(precedence int) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	for precedence < p.peek().precedence() {
+	for max(precedence, 0) < p.peek().precedence() {
 		op := p.next()
 		if left, err = p.infix(left, op); err != nil {
 			return nil, err
