@@ -214,7 +214,7 @@ func (t *txn) beginCreate(d *table.Descriptor, group string, r table.Replica) Re
 	d.Global.Replicas = append(d.Global.Replicas, r)
 	d.Global.Generation++
 	if d.Stream == nil || !d.Stream.Enabled {
-		d.Stream = &table.Stream{Enabled: true, View: "NEW_AND_OLD_IMAGES"}
+		d.StartStream(&table.Stream{Enabled: true, View: "NEW_AND_OLD_IMAGES"}, t.c.cfg.Clock())
 	}
 	t.labelStream(d)
 	return ReplicaJob{Action: CreateAction, Region: r.Region, Step: StepCreateTable}
