@@ -14,6 +14,9 @@
 //	04 | partition | 02 | reader                       position of a change log's reader
 //	04 | partition | 03 | wall | logical | region 00 | key   parked record of another region
 //	04 | partition | 04 | raw key                      key-value pairs of system partitions
+//	04 | partition | 05 | generation                   how far a global index's partition has applied a change log
+//	04 | partition | 06 | generation | key…            entry that a back-fill deleted, to be forgotten
+//	04 | partition | 07 | table                        how far the partition's items are in a global index
 //	05 | partition | generation | sequence             change record
 //	06 | table | 00 | hash | key…                      item
 //	06 | table | 01…05 | hash | key…                   local index entry

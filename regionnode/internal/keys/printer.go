@@ -70,6 +70,9 @@ func printState(key, rest []byte) string {
 	if raw, ok := RawKey(key); ok {
 		return "/raw" + printTail(raw)
 	}
+	if printed, ok := printIndexed(rest); ok {
+		return printed
+	}
 	return "/state" + printTail(rest)
 }
 

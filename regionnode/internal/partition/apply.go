@@ -194,6 +194,14 @@ func (a *applier) one(kind byte, d *decoder) error {
 		return a.park(d)
 	case unparkEffect:
 		return a.unpark(d)
+	case entryEffect:
+		return a.putEntry(d)
+	case sourceEffect:
+		return a.putSource(d)
+	case forgetEffect:
+		return a.forget(d)
+	case filledEffect:
+		return a.putFilled(d)
 	}
 	return errors.New("unknown")
 }

@@ -188,7 +188,7 @@ func (p *Partition) SetPosition(ctx context.Context, peer replication.Region, po
 		positions := maps.Clone(p.applied.positions)
 		p.applied.mu.Unlock()
 		switch {
-		case !v.spec.Log.On || !v.spec.Log.has(peer):
+		case !v.spec.Log.On || !v.spec.reads(peer):
 			return nil, ErrNoReader
 		case pos != v.spec.at(pos.Sequence) || pos.Sequence < st.Trimmed || pos.Sequence > st.Sequence:
 			return nil, ErrPosition
@@ -209,7 +209,7 @@ func (p *Partition) SetPosition(ctx context.Context, peer replication.Region, po
 // rough as long as it is less than step records away.
 func (p *Partition) trimmable(spec *Spec, st appliedState, positions map[replication.Region]replication.Position, step uint64) (uint64, error) {
 	to := st.Sequence
-	for _, peer := range spec.Log.Peers {
+	for _, peer := range spec.readers() {
 		pos, ok := positions[peer]
 		if !ok {
 			return st.Trimmed, nil

@@ -127,6 +127,9 @@ func (e *evaluation) local(resp *regionnode.WriteResponse) (*proposal, error) {
 	if string(e.old.Item) == string(e.new) {
 		cause = replication.Unchanged
 	}
+	if err := e.globalUsage(&resp.Usage); err != nil {
+		return nil, err
+	}
 	return e.stamped(cause, &resp.Usage)
 }
 

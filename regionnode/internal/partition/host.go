@@ -44,7 +44,11 @@ type Config struct {
 	// MaxCollectionBytes bounds an item collection of a table with local indexes,
 	// 10 GB when 0.
 	MaxCollectionBytes int64
-	Log                *slog.Logger
+	// MaxIndexRecords and MaxIndexAge bound how far global indexes may be behind
+	// before writes wait for them: 10,000 changes, 10 s when 0.
+	MaxIndexRecords uint64
+	MaxIndexAge     time.Duration
+	Log             *slog.Logger
 	// OnChange hears of every change of a partition's leader or term. It is
 	// called on a worker and must not block.
 	OnChange func(Status)
@@ -68,6 +72,12 @@ func (c *Config) fill() error {
 	}
 	if c.MaxCollectionBytes == 0 {
 		c.MaxCollectionBytes = 10 << 30
+	}
+	if c.MaxIndexRecords == 0 {
+		c.MaxIndexRecords = 10_000
+	}
+	if c.MaxIndexAge == 0 {
+		c.MaxIndexAge = 10 * time.Second
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -31,6 +31,7 @@ type Partition struct {
 	inbox    inbox
 	buffer   buffer
 	applied  published
+	indexing indexing
 	// unparking: a goroutine applies parked records.
 	unparking atomic.Bool
 

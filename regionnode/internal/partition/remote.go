@@ -17,6 +17,9 @@ import (
 // (I1): applied, beaten by something newer, or parked because their clock is too
 // far ahead (I12). After an error, send all of them again.
 func (p *Partition) ApplyRemote(ctx context.Context, recs []replication.Record) error {
+	if err := p.awaitIndexes(ctx); err != nil {
+		return err
+	}
 	v := p.view()
 	todo := make([]int, len(recs))
 	for i := range recs {

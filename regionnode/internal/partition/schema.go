@@ -13,6 +13,7 @@ type schema struct {
 	// indexed are the attributes that key an index, local or global, with the
 	// kind they must have.
 	indexed []indexedAttribute
+	globals []globalIndex
 }
 
 // localIndex is a local secondary index.
@@ -62,6 +63,7 @@ func newSchema(d *table.Descriptor) *schema {
 	for i := range d.Globals {
 		s.index(d, &d.Globals[i])
 	}
+	s.globals = globalIndexes(d)
 	return s
 }
 

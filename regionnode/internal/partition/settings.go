@@ -127,13 +127,16 @@ func (a *applier) putSettings(d *decoder) error {
 		return err
 	}
 	for peer := range a.readers() {
-		if next.Log.On && next.Log.has(peer) {
+		if next.Log.On && next.reads(peer) {
 			continue
 		}
 		delete(a.positions, peer)
 		if err := a.batch.Delete(keys.Position(a.id, peer), nil); err != nil {
 			return err
 		}
+	}
+	if err := a.forgetIndexes(&next); err != nil {
+		return err
 	}
 	if !next.Log.On && len(next.Streams) == 0 {
 		return a.trimTo(a.state.Sequence)

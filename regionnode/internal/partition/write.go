@@ -14,6 +14,9 @@ func keyOf(v *view, key []byte) []byte { return keys.Data(v.spec.Table, 0, key) 
 
 // Write evaluates and applies one write; see regionnode.Data.
 func (p *Partition) Write(ctx context.Context, r *regionnode.WriteRequest) (*regionnode.WriteResponse, error) {
+	if err := p.awaitIndexes(ctx); err != nil {
+		return nil, p.outward(err)
+	}
 	for {
 		resp, err := p.writeOnce(ctx, r)
 		if !errors.Is(err, errNotApplied) {
@@ -104,6 +107,9 @@ func (p *Partition) confirmed(ctx context.Context, err error) error {
 func (p *Partition) BatchWrite(ctx context.Context, r *regionnode.BatchWriteRequest) (*regionnode.BatchWriteResponse, error) {
 	if _, err := p.check(&r.Target); err != nil {
 		return nil, err
+	}
+	if err := p.awaitIndexes(ctx); err != nil {
+		return nil, p.outward(err)
 	}
 	out := &regionnode.BatchWriteResponse{Results: make([]regionnode.WriteResult, len(r.Writes))}
 	todo := make([]int, len(r.Writes))
