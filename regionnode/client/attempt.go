@@ -27,6 +27,7 @@ type attempt struct {
 	way    *route
 	at     int // index in way.nodes
 	tries  int
+	asked  int // replicas that did not serve, since the last hint
 	wait   time.Duration
 	// until is when to give up; set by the first failure.
 	until time.Time
@@ -95,7 +96,34 @@ func (a *attempt) failed(ctx context.Context, err error) error {
 		return a.pauseAfter(ctx, err)
 	}
 	a.at = (a.at + 1) % len(a.way.nodes)
+	if a.asked++; a.asked%len(a.way.nodes) == 0 {
+		a.refetch(ctx)
+	}
 	return a.pauseAfter(ctx, err)
+}
+
+// refetch fetches the partition map anew after no replica served the request:
+// nodes may have come back elsewhere. Without an answer the old map must do.
+func (a *attempt) refetch(ctx context.Context) {
+	fresh, err := a.c.fetchRoutes(ctx, a.table, false)
+	if err != nil || fresh == a.routes {
+		return
+	}
+	was := a.way.nodes[a.at]
+	old := a.way
+	a.routes, a.way = fresh, nil
+	if a.partition == 0 {
+		a.way = fresh.find(a.hash)
+	} else if a.way = fresh.byID[a.partition]; a.way == nil {
+		a.way = old // its nodes will say that it is gone
+		return
+	}
+	a.at = 0
+	for i, n := range a.way.nodes {
+		if n.id == was.id {
+			a.at = i
+		}
+	}
 }
 
 // follow goes to the node that a NotLeader names, if it holds a replica and is

@@ -418,6 +418,41 @@ func TestOverConnections(t *testing.T) {
 	}
 }
 
+// All of a partition's nodes come back at other addresses.
+func TestNodesThatMovedAreFoundAgain(t *testing.T) {
+	r := &region{}
+	r.create(7, 1)
+	c := newClient(t, r, func(cfg *Config) {
+		local := cfg.Local
+		moved := false
+		cfg.Local = func(id table.NodeID) (regionnode.Data, bool) {
+			if !moved && id == nodesPerPartition {
+				defer func() { moved = true }()
+			}
+			if moved {
+				return local(id)
+			}
+			return goneNode{}, true
+		}
+	})
+	_, err := c.Partitions(t.Context(), 7)
+	must(t, err)
+	r.mu.Lock()
+	r.generation++
+	for i := range r.partitions[0].Replicas {
+		r.partitions[0].Replicas[i].Addr += "-new"
+	}
+	r.mu.Unlock()
+	must(t, write(c, 7, 1, "v"))
+}
+
+// goneNode is an address that nobody listens at.
+type goneNode struct{ testNode }
+
+func (goneNode) Write(context.Context, *regionnode.WriteRequest) (*regionnode.WriteResponse, error) {
+	return nil, &rpc.Unreachable{Addr: "gone"}
+}
+
 // staticNode answers without allocating.
 type staticNode struct {
 	testNode
