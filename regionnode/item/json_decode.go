@@ -1,6 +1,7 @@
 package item
 
 import (
+	"errors"
 	"encoding/base64"
 	"slices"
 	"strconv"
@@ -222,8 +223,8 @@ func (d *decoder) content(k Kind, level int) (Value, error) {
 
 func (d *decoder) number(s string, level int) Value {
 	n, err := ParseNumber(s)
-	if err != nil {
-		d.refuse(err.(*ValueError), level)
+	if fault, bad := errors.AsType[*ValueError](err); bad {
+		d.refuse(fault, level)
 		return Value{}
 	}
 	return Num(n)

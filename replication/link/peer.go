@@ -73,7 +73,7 @@ func (p *peer) send(ctx context.Context, b *Batch, bytes int) (*Ack, error) {
 	ack, err := p.cfg.Transport.Send(ctx, p.region, b)
 	switch {
 	case err != nil:
-		if ctx.Err() == nil || context.Cause(ctx) == errTimeout {
+		if ctx.Err() == nil || errors.Is(context.Cause(ctx), errTimeout) {
 			p.answered(false)
 		}
 		return nil, fmt.Errorf("send to %s: %w", p.region, err)
