@@ -289,7 +289,7 @@ func (n *Node) openLinks(context.Context) error {
 	if err != nil {
 		return err
 	}
-	inbound := &sink{self: n.id, partitions: n.partitions, registry: n.registry, pool: n.pool, groups: map[string]*regionnode.PartitionMap{}}
+	inbound := &sink{self: n.id, partitions: n.partitions, registry: n.registry, pool: n.pool, groups: map[string]*target{}}
 	inbound.serveApply(n.server)
 	receiver, err := link.NewReceiver(link.ReceiverConfig{
 		Region: n.config.Region, DeadLetters: n.letters, Logger: n.config.Log, Sink: inbound,

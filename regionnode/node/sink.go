@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"antipode/regionnode"
 	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/internal/rpc"
+	"antipode/regionnode/item"
 	"antipode/regionnode/table"
 	"antipode/replication"
 	"antipode/replication/link"
@@ -24,7 +26,13 @@ type sink struct {
 	pool       *rpc.Pool
 
 	mu     sync.Mutex
-	groups map[string]*regionnode.PartitionMap // by global table
+	groups map[string]*target // by global table
+}
+
+// target is this region's replica of a global table.
+type target struct {
+	table      *table.Descriptor
+	partitions *regionnode.PartitionMap
 }
 
 // tableFinder is what a sink asks of the catalog.
@@ -68,17 +76,55 @@ const applyAttempts = 3
 
 // Apply is part of link.Sink.
 func (s *sink) Apply(ctx context.Context, d link.Delivery) ([]link.Rejection, error) {
-	pending := d.Records
+	to, err := s.target(ctx, d.Source.Group, false)
+	if err != nil {
+		return nil, err
+	}
+	pending, rejections := screen(to.table, d.Records)
 	for attempt := 1; ; attempt++ {
-		m, err := s.mapOf(ctx, d.Source.Group, attempt > 1)
-		if err != nil {
-			return nil, err
-		}
-		pending, err = s.applyAll(ctx, m, pending)
+		pending, err = s.applyAll(ctx, to.partitions, pending)
 		if err == nil || attempt == applyAttempts || !rpc.NotExecuted(err) {
+			return rejections, err
+		}
+		if to, err = s.target(ctx, d.Source.Group, true); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// screen keeps back what no later attempt could apply: it would hold up all
+// that follows it.
+func screen(d *table.Descriptor, records []replication.Record) (good []replication.Record, bad []link.Rejection) {
+	for i := range records {
+		if reason := unfit(d, &records[i]); reason != "" {
+			bad = append(bad, link.Rejection{Index: i, Reason: reason})
+			continue
+		}
+		good = append(good, records[i])
+	}
+	return good, bad
+}
+
+// unfit says why a record can never be an item of the table, "" if it can.
+func unfit(d *table.Descriptor, r *replication.Record) string {
+	if r.Delete {
+		if _, err := table.DecodeKey(d.Key, r.Key); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
+	image := item.Encoded(r.New)
+	if err := image.Validate(); err != nil {
+		return "image: " + err.Error()
+	}
+	key, err := d.Key.KeyOf(nil, image)
+	if err != nil {
+		return err.Error()
+	}
+	if !bytes.Equal(key, r.Key) {
+		return "the record's key is not its image's"
+	}
+	return ""
 }
 
 // applyAll applies records to their partitions at once and returns those that
@@ -147,13 +193,13 @@ func leaderFirst(p *regionnode.Partition) []regionnode.Holder {
 	return out
 }
 
-// mapOf finds the partitions of this region's replica of a global table.
-func (s *sink) mapOf(ctx context.Context, group string, fresh bool) (*regionnode.PartitionMap, error) {
+// target finds this region's replica of a global table.
+func (s *sink) target(ctx context.Context, group string, fresh bool) (*target, error) {
 	s.mu.Lock()
-	m := s.groups[group]
+	known := s.groups[group]
 	s.mu.Unlock()
-	if m != nil && !fresh {
-		return m, nil
+	if known != nil && !fresh {
+		return known, nil
 	}
 	tables, err := s.registry.Descriptors(ctx)
 	if err != nil {
@@ -167,10 +213,11 @@ func (s *sink) mapOf(ctx context.Context, group string, fresh bool) (*regionnode
 		if err != nil {
 			return nil, fmt.Errorf("find partitions of %s: %w", d.Name, err)
 		}
+		found := &target{d, m}
 		s.mu.Lock()
-		s.groups[group] = m
+		s.groups[group] = found
 		s.mu.Unlock()
-		return m, nil
+		return found, nil
 	}
 	return nil, fmt.Errorf("this region has no replica of global table %s", group)
 }
