@@ -1,8 +1,8 @@
 package item
 
 import (
-	"errors"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
