@@ -17,8 +17,10 @@ import (
 // that most raft log entries are deleted before they reach a file.
 const DefaultMemTableSize = 32 << 20
 
-// DefaultCacheSize is the block cache of a store that is given none.
-const DefaultCacheSize = 64 << 20
+// DefaultCacheSize bounds the block cache of a store that is given none. Pebble
+// takes the memory of memtables, up to five of them, out of the same bound: a
+// cache that is not much larger than those caches nothing under load.
+const DefaultCacheSize = 256 << 20
 
 // bloomBitsPerKey gives about one false positive in a hundred.
 const bloomBitsPerKey = 10
@@ -30,7 +32,7 @@ type Config struct {
 	// FS is vfs.Default when nil; vfs.NewMem keeps everything in memory.
 	FS vfs.FS
 	// Cache of blocks, shared by the stores of one process; nil makes one of
-	// DefaultCacheSize.
+	// DefaultCacheSize, which says how to size one.
 	Cache *pebble.Cache
 	// MemTableSize in bytes, DefaultMemTableSize when 0.
 	MemTableSize uint64
