@@ -14,8 +14,9 @@ import (
 	"antipode/replication"
 )
 
-// cacheBytes is the block cache that all nodes of a process share.
-const cacheBytes = 64 << 20
+// cacheBytes bounds the block cache that all nodes of a process share. Memtables
+// under load come out of the same bound; an idle process uses little of it.
+const cacheBytes = 512 << 20
 
 // startInProcess runs every node and every region's functions as goroutines.
 func (c *Cluster) startInProcess(ctx context.Context, plan *layout, d *doors) error {

@@ -29,7 +29,7 @@ type Config struct {
 	// InMemory keeps everything in a file system of its own in memory.
 	InMemory bool
 	// Cache may be shared by several nodes of a process.
-	Cache *pebble.Cache // 32 MB of its own
+	Cache *pebble.Cache // one of store.DefaultCacheSize
 
 	// Listen is the rpc listener's address, Advertise what others dial.
 	Listen    string // 127.0.0.1:0
