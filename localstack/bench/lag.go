@@ -29,7 +29,7 @@ func (c *Config) measureLag(ctx context.Context) (*Lag, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	p, err := startProcess(ctx, c.Binary, c.Stderr, "up", "--json", "--regions", "us-east-1,eu-west-1", "--port", "0", "--data", dir)
 	if err != nil {
 		return nil, err
