@@ -88,7 +88,7 @@ func runCommand(t *testing.T, h *Handler, d *datadriven.TestData) string {
 }
 
 // waitFor polls until the table is ready, or gone.
-func waitFor(t *testing.T, b Backend, name string, gone bool) {
+func waitFor(t testing.TB, b Backend, name string, gone bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

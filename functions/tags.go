@@ -39,6 +39,11 @@ func untagResource(c *call, in *wire.UntagResourceInput) error {
 
 func listTagsOfResource(c *call, in *wire.ListTagsOfResourceInput) error {
 	d, err := c.taggedTable(in.ResourceArn.Value)
+	if apierr.Is(err, apierr.ResourceNotFound) {
+		// A reader of tags does not learn whether somebody else's table exists.
+		return apierr.Newf(apierr.AccessDenied, "The caller is not authorized to perform: dynamodb:ListTagsOfResource "+
+			"on resource: %s because no resource-based policy allows the dynamodb:ListTagsOfResource action", in.ResourceArn.Value)
+	}
 	if err != nil {
 		return err
 	}
