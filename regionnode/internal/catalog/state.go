@@ -187,7 +187,9 @@ func (s *state) dropPartition(old *Partition) {
 		delete(s.byBase, old.Base)
 	}
 	for _, n := range old.Replicas {
-		s.load[n]--
+		if s.load[n]--; s.load[n] == 0 {
+			delete(s.load, n)
+		}
 	}
 	kept := make([]*Partition, 0, len(s.partitions[old.Table]))
 	for _, p := range s.partitions[old.Table] {

@@ -11,6 +11,7 @@ import (
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
 	"antipode/regionnode/internal/catalog"
+	"antipode/regionnode/internal/rpc"
 	"antipode/regionnode/table"
 )
 
@@ -85,7 +86,16 @@ func TestTablesBecomeActiveAndGo(t *testing.T) {
 }
 
 func TestAGlobalTableGrowsAndShrinks(t *testing.T) {
-	w := newWorld(t, east, west, north)
+	t.Run("by direct calls", func(t *testing.T) { growAndShrink(t, nil) })
+	t.Run("over connections", func(t *testing.T) {
+		pool := rpc.NewPool(rpc.Config{})
+		t.Cleanup(pool.Close)
+		growAndShrink(t, pool)
+	})
+}
+
+func growAndShrink(t *testing.T, pool *rpc.Pool) {
+	w := newWorldOver(t, pool, east, west, north)
 	a, b, c := w.regions[east], w.regions[west], w.regions[north]
 	must(t, a.create("t"))
 	w.until("ACTIVE", func() bool { return w.settled("t", east) })
@@ -220,6 +230,42 @@ func TestDeleteTableOfAReplicaLeavesTheOthers(t *testing.T) {
 	}
 	w.until("west's table is gone", func() bool { return w.settled("t", east) })
 	w.until("east's data is there", a.has("t", "k", "v"))
+}
+
+// The home itself leaves the global table: another region becomes the home.
+func TestTheHomeMoves(t *testing.T) {
+	for name, leave := range map[string]func(a, b *region) error{
+		"deleted where it is": func(a, _ *region) error {
+			_, cat, _ := a.now()
+			_, err := cat.DeleteTable(context.Background(), "t")
+			return err
+		},
+		"taken out by another region": func(_, b *region) error { return b.replicas("t", "Delete", east) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, east, west, north)
+			a, b, c := w.regions[east], w.regions[west], w.regions[north]
+			must(t, a.create("t"))
+			w.until("ACTIVE", func() bool { return w.settled("t", east) })
+			must(t, a.replicas("t", "Create", west))
+			w.until("two regions", func() bool { return w.settled("t", east, west) })
+			must(t, a.replicas("t", "Create", north))
+			w.until("three regions", func() bool { return w.settled("t", east, west, north) })
+			must(t, a.put("t", "last", "1"))
+			if err := leave(a, b); !apierr.Is(err, apierr.Validation) {
+				t.Fatalf("the source of fresh replicas left: %v", err)
+			}
+			w.later.Store(int64(25 * time.Hour))
+			must(t, leave(a, b))
+			w.until("the home has left", func() bool { return w.settled("t", west, north) })
+			w.until("its last write is there", func() bool { return b.has("t", "last", "1")() && c.has("t", "last", "1")() })
+			must(t, c.put("t", "next", "2"))
+			w.until("the others go on", b.has("t", "next", "2"))
+			must(t, b.replicas("t", "Create", east))
+			w.until("it comes back as a replica", func() bool { return w.settled("t", east, west, north) })
+			w.until("with what it missed", a.has("t", "next", "2"))
+		})
+	}
 }
 
 // What an existing peer wrote before its link to a new region began must reach

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"antipode/regionnode"
 	"antipode/regionnode/internal/catalog"
 	"antipode/regionnode/internal/partition"
+	"antipode/regionnode/internal/rpc"
 	"antipode/regionnode/internal/store"
 	"antipode/regionnode/item"
 	"antipode/regionnode/table"
@@ -37,10 +40,15 @@ type world struct {
 	points  []string    // all that the victim passed
 	cut     map[[2]string]bool
 	healed  *sync.Cond
+	later   atomic.Int64 // by how much the catalogs' clocks are ahead
+	// pool, if set, carries every call to a region or node over connections.
+	pool *rpc.Pool
 }
 
-func newWorld(t testing.TB, names ...string) *world {
-	w := &world{t: t, regions: map[string]*region{}, names: names, crashAt: -1, crashed: make(chan string, 1), cut: map[[2]string]bool{}}
+func newWorld(t testing.TB, names ...string) *world { return newWorldOver(t, nil, names...) }
+
+func newWorldOver(t testing.TB, pool *rpc.Pool, names ...string) *world {
+	w := &world{pool: pool, t: t, regions: map[string]*region{}, names: names, crashAt: -1, crashed: make(chan string, 1), cut: map[[2]string]bool{}}
 	w.healed = sync.NewCond(&w.mu)
 	for _, n := range names {
 		w.regions[n] = &region{w: w, name: n, fs: vfs.NewMem()}
@@ -65,8 +73,15 @@ type abroad struct {
 func (a abroad) Names() []string { return a.w.names }
 
 func (a abroad) Region(name string) Region {
-	if a.w.regions[name] == nil {
+	r := a.w.regions[name]
+	if r == nil {
 		return nil
+	}
+	if a.w.pool != nil {
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+		// The first address serves nothing: the way leads past it.
+		return RemoteRegion(a.w.pool, []string{"127.0.0.1:1", r.addr})
 	}
 	return &hookedRegion{a, name}
 }
@@ -193,6 +208,7 @@ type region struct {
 	running    sync.WaitGroup
 	linked     map[string]bool
 	gate       *gate
+	addr       string // of its rpc listener, with a pool
 }
 
 // use calls f with the region's host while that is up.
@@ -240,13 +256,17 @@ func (r *region) start() {
 	r.gate = newGate()
 	kv := &systemKV{p: system, changed: changed, gate: r.gate}
 	others := abroad{r.w, r, life}
-	r.catalog, err = catalog.New(catalog.Config{KV: &hookedKV{kv, r, life}, Region: r.name, Partitions: 2, Abroad: others})
+	r.catalog, err = catalog.New(catalog.Config{KV: &hookedKV{kv, r, life}, Region: r.name, Partitions: 2, Abroad: others,
+		Clock: func() time.Time { return time.Now().Add(time.Duration(r.w.later.Load())) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.controller, err = New(Config{Catalog: r.catalog, Nodes: hookedNodes{r, life}, Regions: others, Tick: time.Minute})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.w.pool != nil {
+		r.serve(life)
 	}
 	r.running.Go(func() { r.controller.Run(ctx) })
 	r.relinkLocked(ctx)
@@ -257,6 +277,29 @@ func (r *region) start() {
 	if _, err := bare.RegisterNode(ctx, r.node()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// serve answers for the region and its node at a new address.
+func (r *region) serve(life int) {
+	s := rpc.NewServer(rpc.Config{})
+	ServeHost(s, &testHost{r, life})
+	finder, err := catalog.NewClient(catalog.ClientConfig{Pool: r.w.pool, Local: r.catalog})
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	if r.name == west {
+		Serve(s, r.controller) // only its leader answers
+	} else {
+		ServeFront(s, r.controller.Region(), finder, r.w.pool)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	r.addr = l.Addr().String()
+	r.running.Go(func() { _ = s.Serve(l) })
+	stop := r.stopAll
+	r.stopAll = func() { s.Close(); stop() }
 }
 
 func (r *region) stop() {
@@ -599,7 +642,14 @@ type hookedNodes struct {
 	life int
 }
 
-func (n hookedNodes) Host(catalog.Node) Host { return &testHost{n.r, n.life} }
+func (n hookedNodes) Host(catalog.Node) Host {
+	if n.r.w.pool != nil {
+		n.r.mu.RLock()
+		defer n.r.mu.RUnlock()
+		return RemoteHost(n.r.w.pool, n.r.addr)
+	}
+	return &testHost{n.r, n.life}
+}
 
 // testHost does what package node does, on the region's one host.
 type testHost struct {
