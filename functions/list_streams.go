@@ -1,6 +1,8 @@
 package functions
 
 import (
+	"golang.org/x/sync/errgroup"
+
 	"antipode/functions/wire"
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
@@ -68,8 +70,12 @@ func (l *streamList) fill(name string) error {
 		return err
 	}
 	if l.afterTable != "" {
-		if err := l.addTable(l.afterTable); err != nil {
+		tables, err := l.describe([]string{l.afterTable})
+		if err != nil {
 			return err
+		}
+		if tables[0] != nil {
+			l.add(tables[0])
 		}
 	}
 	start := l.afterTable
@@ -78,28 +84,35 @@ func (l *streamList) fill(name string) error {
 		if err != nil {
 			return err
 		}
-		for _, n := range names {
-			if err := l.addTable(n); err != nil || l.more {
-				return err
+		tables, err := l.describe(names)
+		if err != nil {
+			return err
+		}
+		for i, d := range tables {
+			if start = names[i]; d != nil && !l.more {
+				l.add(d)
 			}
-			start = n
 		}
 		more = m && len(names) > 0
 	}
 	return nil
 }
 
-// addTable adds a table's streams, unless it has gone meanwhile.
-func (l *streamList) addTable(name string) error {
-	d, err := l.c.backend.DescribeTable(l.c.ctx, name)
-	if apierr.Is(err, apierr.ResourceNotFound) {
-		return nil
+// describe fetches tables, a few at a time; nil for one that has gone.
+func (l *streamList) describe(names []string) ([]*table.Descriptor, error) {
+	out := make([]*table.Descriptor, len(names))
+	g, ctx := errgroup.WithContext(l.c.ctx)
+	g.SetLimit(maxShardCalls)
+	for i, name := range names {
+		g.Go(func() (err error) {
+			out[i], err = l.c.backend.DescribeTable(ctx, name)
+			if apierr.Is(err, apierr.ResourceNotFound) {
+				return nil
+			}
+			return err
+		})
 	}
-	if err != nil {
-		return err
-	}
-	l.add(d)
-	return nil
+	return out, g.Wait()
 }
 
 func (l *streamList) add(d *table.Descriptor) {

@@ -79,7 +79,7 @@ func (c *call) stream(arn string) (*stream, error) {
 
 func streamARN(d *table.Descriptor, label string) string { return d.ARN() + "/stream/" + label }
 
-// maxShardCalls bounds how many partitions are asked for shards at once;
+// maxShardCalls bounds how many partitions, or tables, are asked at once;
 // maxStaleMaps how often they are asked anew because partitions had moved.
 const (
 	maxShardCalls = 16
@@ -199,7 +199,7 @@ func (it *iterator) sum(b []byte) uint32 {
 
 func parseIterator(s string) (*iterator, error) {
 	arn, rest, ok := strings.Cut(s, iteratorFormat)
-	b, err := base64.RawURLEncoding.DecodeString(rest)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(rest)
 	it := &iterator{arn: arn}
 	if !ok || err != nil || len(b) != 5*8+4 || binary.BigEndian.Uint32(b[40:]) != it.sum(b[:40]) {
 		return nil, apierr.Invalid("Invalid ShardIterator")
