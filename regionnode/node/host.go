@@ -18,6 +18,7 @@ import (
 type host struct {
 	partitions *partition.Host
 	links      *links
+	indexes    *indexes
 	self       table.NodeID
 }
 
@@ -62,12 +63,13 @@ func (h *host) CreatePartition(ctx context.Context, s *controller.Spec) error {
 }
 
 func logConfig(c controller.LogConfig, peers []replication.Region) partition.LogConfig {
-	return partition.LogConfig{On: c.Changes, Stream: c.OldImages, Tombstones: c.Tombstones, Peers: peers}
+	return partition.LogConfig{On: c.Changes, Tombstones: c.Tombstones, Peers: peers}
 }
 
 // DestroyPartition is part of controller.Host.
 func (h *host) DestroyPartition(ctx context.Context, id table.PartitionID) error {
 	h.links.drop(id)
+	defer h.indexes.drop(id)()
 	if err := h.partitions.Destroy(ctx, id); err != nil {
 		return fmt.Errorf("destroy partition %d: %w", id, err)
 	}
@@ -91,6 +93,7 @@ func (h *host) SetDescriptor(ctx context.Context, r *controller.DescriptorReques
 		}
 	}
 	h.links.refresh()
+	h.indexes.refresh()
 	return nil
 }
 

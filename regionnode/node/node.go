@@ -50,6 +50,8 @@ type Node struct {
 	addresses addressBook
 	// relink is raised when partitions or their leaders have changed.
 	relink flag
+	// reindex is raised with relink, for those who keep global indexes.
+	reindex flag
 	// ctx ends with the node; background counts what Close waits for.
 	ctx        context.Context
 	cancel     context.CancelFunc
@@ -76,11 +78,11 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err := config.fill(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	n := &Node{config: config, started: time.Now(), relink: make(flag, 1)}
+	n := &Node{config: config, started: time.Now(), relink: make(flag, 1), reindex: make(flag, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.metrics = newMetrics(n)
 	for _, step := range []func(context.Context) error{
-		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.openStreams, n.openExpiry, n.serve, n.register, n.openAdmin,
+		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openStreams, n.openExpiry, n.serve, n.register, n.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close())
@@ -256,7 +258,7 @@ func (n *Node) row() catalog.Node {
 func (n *Node) openPartitions(context.Context) error {
 	partitions, err := partition.NewHost(partition.Config{
 		Node: n.id, Region: n.config.Region, Store: n.store, Clock: n.clock,
-		Send: n.sendRaft, Log: n.config.Log, OnChange: func(partition.Status) { n.relink.raise() },
+		Send: n.sendRaft, Log: n.config.Log, OnChange: func(partition.Status) { n.relink.raise(); n.reindex.raise() },
 	})
 	if err != nil {
 		return err
