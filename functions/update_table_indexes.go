@@ -69,7 +69,8 @@ func createIndex(d *table.Descriptor, in *wire.CreateGlobalSecondaryIndexAction)
 	return nil
 }
 
-// deleteIndex marks an index; the catalog drops it.
+// deleteIndex leaves an index out: the catalog keeps it, DELETING, until it is
+// gone.
 func deleteIndex(d *table.Descriptor, name string) error {
 	x, err := globalOf(d, name)
 	if err != nil {
@@ -78,7 +79,7 @@ func deleteIndex(d *table.Descriptor, name string) error {
 	if x.Status == table.Deleting {
 		return apierr.Newf(apierr.ResourceInUse, "Attempt to change a resource which is still in use: Index is being deleted: %s", name)
 	}
-	x.Status = table.Deleting
+	d.Globals = slices.DeleteFunc(d.Globals, func(x table.Index) bool { return x.Name == name })
 	return nil
 }
 
