@@ -48,6 +48,8 @@ func (s *statements) run(t *testing.T, d *datadriven.TestData) string {
 		for _, line := range lines {
 			fmt.Fprintf(&out, "%s\n%s", line, s.statement(t, d, line))
 		}
+	case "await":
+		s.await(t, d, lines[0])
 	case "batch":
 		out.WriteString(s.batch(t, d, lines))
 	default:
@@ -114,6 +116,21 @@ func (s *statements) statement(t *testing.T, d *datadriven.TestData, line string
 		out.WriteString("  --\n")
 		in.NextToken = got.NextToken
 	}
+}
+
+// await runs a statement until it gives as many items as count says: indexes
+// follow their table.
+func (s *statements) await(t *testing.T, d *datadriven.TestData, line string) {
+	count := 0
+	d.ScanArgs(t, "count", &count)
+	text, params := s.parameters(t, line)
+	eventually(t, line, func(ctx context.Context) (string, bool) {
+		got, err := s.client.ExecuteStatement(ctx, &dynamodb.ExecuteStatementInput{Statement: text, Parameters: params})
+		if err != nil {
+			return err.Error(), false
+		}
+		return fmt.Sprintf("%d items", len(got.Items)), len(got.Items) == count
+	})
 }
 
 // parameters cuts a line into a statement and its parameters.
