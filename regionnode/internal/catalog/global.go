@@ -96,10 +96,11 @@ func (c *Catalog) ApplyGlobal(ctx context.Context, g *GlobalUpdate) (*table.Desc
 		if err != nil {
 			return err
 		}
-		if err := inUse(row.Descriptor); err != nil {
+		next := takeShared(row.Descriptor, &g.Update.Descriptor)
+		if err := t.free(row, next); err != nil {
 			return err
 		}
-		made, err = t.updateTable(row, takeShared(row.Descriptor, &g.Update.Descriptor))
+		made, err = t.updateTable(row, next)
 		return err
 	})
 	return made, err
@@ -126,8 +127,8 @@ func (c *Catalog) changeReplica(ctx context.Context, d *table.Descriptor, from s
 		if err := membership(row.Descriptor, u); err != nil {
 			return err
 		}
-		if err := inUse(row.Descriptor); err != nil {
-			return err
+		if inUse(row.Descriptor) != nil {
+			return t.free(row, &table.Descriptor{})
 		}
 		next := *row
 		next.Descriptor = cloneGlobal(row.Descriptor)

@@ -105,19 +105,14 @@ func (j *Job) Replica() (*ReplicaJob, error) {
 }
 
 // StepJob stores a job's next state and, in the same change, what the step makes
-// of its table: alter, if not nil, may change the descriptor's Global. A nil next
-// ends the job and frees the table. The job is refused with ErrConflict if it is
-// no longer as j says (I11). It answers with the job as it is now.
+// of its table: alter, if not nil, may change the descriptor's Global. It is
+// refused with ErrConflict if the job is no longer as j says (I11). It answers
+// with the job as it is now.
 func (c *Catalog) StepJob(ctx context.Context, j Job, next *ReplicaJob, alter func(d *table.Descriptor)) (Job, error) {
 	stepped := j
 	err := c.change(ctx, func(t *txn) error {
-		held := t.s.jobs[j.ID]
-		if held == nil || held.Generation != j.Generation {
-			return fmt.Errorf("job %x: %w", j.ID, ErrConflict)
-		}
-		if next == nil {
-			t.drop(idKey(jobPrefix, j.ID))
-			return t.alterHeld(held, true, alter)
+		if err := t.holds(j); err != nil {
+			return err
 		}
 		b, err := msgpack.Marshal(next)
 		if err != nil {
@@ -127,37 +122,59 @@ func (c *Catalog) StepJob(ctx context.Context, j Job, next *ReplicaJob, alter fu
 		if err := t.put(idKey(jobPrefix, j.ID), &stepped); err != nil {
 			return err
 		}
-		if alter == nil {
+		name, ok := t.s.names[j.Table]
+		if alter == nil || !ok {
 			return nil
 		}
-		return t.alterHeld(held, false, alter)
-	})
-	return stepped, err
-}
-
-// alterHeld changes the table that a job holds, and frees it when the job is
-// done.
-func (t *txn) alterHeld(j *Job, free bool, alter func(d *table.Descriptor)) error {
-	name, ok := t.s.names[j.Table]
-	if !ok {
-		return nil
-	}
-	row := *t.s.tables[name]
-	row.Descriptor = cloneGlobal(row.Descriptor)
-	row.Descriptor.Generation++
-	if alter != nil {
+		row := *t.s.tables[name]
+		row.Descriptor = cloneGlobal(row.Descriptor)
+		row.Descriptor.Generation++
 		if row.Descriptor.Global != nil {
 			row.Descriptor.Global.Generation++
 		}
 		alter(row.Descriptor)
-	}
-	if free {
-		row.Job = 0
-		if err := t.rememberSource(&row, j); err != nil {
+		return t.put(tablePrefix+name, &row)
+	})
+	return stepped, err
+}
+
+// EndJob ends a job and frees its table, unless the global table has changed
+// since the generation that all its regions were told of: then ended is false,
+// and they must be told again.
+func (c *Catalog) EndJob(ctx context.Context, j Job, told uint64) (ended bool, err error) {
+	err = c.change(ctx, func(t *txn) error {
+		ended = false
+		if err := t.holds(j); err != nil {
 			return err
 		}
+		if name, ok := t.s.names[j.Table]; ok {
+			row := *t.s.tables[name]
+			if g := row.Descriptor.Global; g != nil && g.Generation != told {
+				return nil
+			}
+			row.Descriptor = cloneGlobal(row.Descriptor)
+			row.Descriptor.Generation++
+			row.Job = 0
+			if err := t.rememberSource(&row, &j); err != nil {
+				return err
+			}
+			if err := t.put(tablePrefix+name, &row); err != nil {
+				return err
+			}
+		}
+		ended = true
+		t.drop(idKey(jobPrefix, j.ID))
+		return nil
+	})
+	return ended, err
+}
+
+// holds refuses a job that is no longer as j says.
+func (t *txn) holds(j Job) error {
+	if held := t.s.jobs[j.ID]; held == nil || held.Generation != j.Generation {
+		return fmt.Errorf("job %x: %w", j.ID, ErrConflict)
 	}
-	return t.put(tablePrefix+name, &row)
+	return nil
 }
 
 // rememberSource records the replica that a finished job back-filled from here,

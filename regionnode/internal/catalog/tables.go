@@ -261,6 +261,9 @@ func (t *txn) deleteTable(row *tableRow) (*table.Descriptor, error) {
 // or protected.
 func deletable(row *tableRow) error {
 	d := row.Descriptor
+	if d.Global != nil && d.Status == table.Creating {
+		return apierr.Newf(apierr.ResourceInUse, "Attempt to change a resource which is still in use: Table: %s is being used.", d.Name)
+	}
 	if err := inUse(d); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (c *Catalog) UpdateTable(ctx context.Context, r *regionnode.UpdateTableRequ
 // else, or whose writer had not seen the newest generation (I11).
 func (t *txn) updatable(row *tableRow, d *table.Descriptor, seen uint64) error {
 	old := row.Descriptor
-	if err := inUse(old); err != nil && (old.Status != table.Updating || !quiet(old, d)) {
+	if err := t.free(row, d); err != nil {
 		return err
 	}
 	if old.Generation != seen {
@@ -59,6 +59,18 @@ func (t *txn) updatable(row *tableRow, d *table.Descriptor, seen uint64) error {
 		return apierr.Invalid("Disabling Stream is not allowed for a Global Table replica")
 	}
 	return nil
+}
+
+// free refuses a change to d of a table that is in the middle of something else.
+func (t *txn) free(row *tableRow, d *table.Descriptor) error {
+	err := inUse(row.Descriptor)
+	switch {
+	case err == nil, row.Descriptor.Status == table.Updating && quiet(row.Descriptor, d):
+		return nil
+	case row.Job != 0:
+		return apierr.New(apierr.ResourceInUse, "The resource which you are attempting to change is in use.")
+	}
+	return err
 }
 
 // updateTable stores d as the table's next descriptor: adds partitions for new
@@ -77,12 +89,12 @@ func (t *txn) updateTable(row *tableRow, d *table.Descriptor) (*table.Descriptor
 		return nil, err
 	}
 	if d.Global != nil && d.Global.Home == t.c.cfg.Region && !sameShared(old, d) {
-		if row.Job != 0 {
-			return nil, apierr.Newf(apierr.ResourceInUse, "Attempt to change a resource which is still in use: Table is being updated: %s", d.Name)
-		}
+		// A job that is under way does not end before it has told all regions.
 		d.Global.Generation++
-		if err := t.startJob(&next, ReplicaJob{Action: SettingsAction, Step: StepSpread}); err != nil {
-			return nil, err
+		if row.Job == 0 {
+			if err := t.startJob(&next, ReplicaJob{Action: SettingsAction, Step: StepSpread}); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return d, t.put(tablePrefix+d.Name, &next)

@@ -290,6 +290,19 @@ func TestBackfillWaitsForWhatPeersWrote(t *testing.T) {
 		return err == nil && len(s.Starts) == 1
 	})
 	must(t, b.put("t", "later", "2"))
+	// Meanwhile the TTL may be set, and reaches all regions; other settings wait.
+	_, cat, _ := a.now()
+	d, err := cat.DescribeTable(t.Context(), "t")
+	must(t, err)
+	busy, quiet := *d, *d
+	busy.Protected = true
+	_, err = cat.UpdateTable(t.Context(), &regionnode.UpdateTableRequest{Descriptor: busy})
+	if e := apierr.Of(err); e == nil || e.Message != "The resource which you are attempting to change is in use." {
+		t.Fatal(err)
+	}
+	quiet.TTL = &table.TTL{Attribute: "at", Status: "ENABLING"}
+	_, err = cat.UpdateTable(t.Context(), &regionnode.UpdateTableRequest{Descriptor: quiet})
+	must(t, err)
 	if w.settled("t", east, west, north) {
 		t.Fatal("north is ACTIVE without what west wrote")
 	}
@@ -301,6 +314,13 @@ func TestBackfillWaitsForWhatPeersWrote(t *testing.T) {
 		t.Fatalf("north lacks what west wrote before its link began: %v", items)
 	}
 	w.until("what west wrote behind that", c.has("t", "later", "2"))
+	for _, r := range w.regions {
+		w.until("the TTL is everywhere", func() bool {
+			_, cat, _ := r.now()
+			d, err := cat.DescribeTable(t.Context(), "t")
+			return err == nil && d.TTL != nil && d.TTL.Status == "ENABLED"
+		})
+	}
 }
 
 // The home's process dies at every single point of a replica's life in turn,

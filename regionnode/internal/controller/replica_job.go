@@ -58,7 +58,7 @@ func (c *Controller) runReplicaJob(ctx context.Context, row catalog.Job) error {
 			return fmt.Errorf("job %x is at unknown step %d", row.ID, j.state.Step)
 		}
 		if j.d, err = c.cfg.Catalog.TableByID(ctx, row.Table); apierr.Is(err, apierr.ResourceNotFound) {
-			return j.end(ctx, nil) // the table has gone, and with it the reason
+			return j.end(ctx) // the table has gone, and with it the reason
 		} else if err != nil {
 			return err
 		}
@@ -88,12 +88,18 @@ func (j *replicaJob) next(ctx context.Context, to catalog.Step, change func(*cat
 	return nil
 }
 
-func (j *replicaJob) end(ctx context.Context, alter func(*table.Descriptor)) error {
-	if _, err := j.c.cfg.Catalog.StepJob(ctx, j.row, nil, alter); err != nil {
-		return err
+// end ends the job, once all regions know the newest state of the table; if
+// that has changed meanwhile, the same step is taken again.
+func (j *replicaJob) end(ctx context.Context) error {
+	var told uint64
+	if j.d != nil && j.d.Global != nil {
+		told = j.d.Global.Generation
 	}
-	j.state = nil
-	return nil
+	ended, err := j.c.cfg.Catalog.EndJob(ctx, j.row, told)
+	if ended {
+		j.state = nil
+	}
+	return err
 }
 
 // region finds a region: this one, or a peer.
@@ -173,7 +179,7 @@ func (j *replicaJob) spread(ctx context.Context) error {
 	case catalog.MoveAction:
 		return j.next(ctx, catalog.StepHandOver, nil, nil)
 	}
-	return j.end(ctx, nil)
+	return j.end(ctx)
 }
 
 func (j *replicaJob) tellAll(ctx context.Context) error {
@@ -371,7 +377,7 @@ func (j *replicaJob) finish(ctx context.Context) error {
 	if err := j.tellAll(ctx); err != nil {
 		return err
 	}
-	return j.end(ctx, nil)
+	return j.end(ctx)
 }
 
 // closeLinks stops the others from shipping to a region that leaves.
@@ -427,5 +433,5 @@ func (j *replicaJob) handOver(ctx context.Context) error {
 	if err != nil && !apierr.Is(err, apierr.Validation) {
 		return fmt.Errorf("hand the table over to %s: %w", j.state.Region, err)
 	}
-	return j.end(ctx, nil)
+	return j.end(ctx)
 }
