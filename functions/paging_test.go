@@ -63,7 +63,7 @@ func newPagingTable(t testing.TB, h *Handler) {
 		for s := range 25 {
 			puts = append(puts, map[string]any{"PutRequest": map[string]any{"Item": map[string]any{
 				"pk": attribute("S", fmt.Sprint("p", p)), "sk": attribute("N", fmt.Sprint(s-12)),
-				"lk": attribute("S", fmt.Sprint(random.IntN(5))), "filler": attribute("S", strings.Repeat("x", random.IntN(20000))),
+				"lk": attribute("S", fmt.Sprint(random.IntN(5))), "filler": attribute("S", strings.Repeat("x", random.IntN(2500))),
 			}}})
 		}
 		mustCall(t, h, "BatchWriteItem", map[string]any{"RequestItems": map[string]any{"paging": puts}})
@@ -118,7 +118,7 @@ func TestPagesMissAndRepeatNothing(t *testing.T) {
 	h := newTestHandler(t, Config{Partitions: 5})
 	newPagingTable(t, h)
 	bounded := *h
-	bounded.cfg.MaxResponseBytes = 50000
+	bounded.cfg.MaxResponseBytes = 8000
 	rapid.Check(t, func(t *rapid.T) {
 		h := h
 		in := map[string]any{"TableName": "paging", "ProjectionExpression": "pk, sk, filler"}
@@ -180,7 +180,7 @@ func checkQuery(t *rapid.T, h *Handler, in map[string]any) {
 
 // A batch that does not fit the answer comes back in parts, each key once.
 func TestBatchGetFitsTheAnswer(t *testing.T) {
-	h := newTestHandler(t, Config{Partitions: 3, MaxResponseBytes: 60000})
+	h := newTestHandler(t, Config{Partitions: 3, MaxResponseBytes: 8000})
 	newPagingTable(t, h)
 	var keys []any
 	for s := range 25 {
