@@ -216,7 +216,7 @@ func (p *Partition) trimmable(spec *Spec, st appliedState, positions map[replica
 		}
 		to = min(to, pos.Sequence)
 	}
-	if !spec.Log.Stream && len(spec.Streams) == 0 || to < st.Trimmed+step {
+	if !spec.Log.Stream && !spec.shown(st.Trimmed) || to < st.Trimmed+step {
 		return to, nil
 	}
 	return p.streamTrimmable(spec, st.Trimmed, to)

@@ -58,6 +58,11 @@ func (s *Spec) followStreams(sequence uint64) {
 	s.Streams = windows
 }
 
+// shown tells whether a stream shows, or will show, records behind a sequence.
+func (s *Spec) shown(after uint64) bool {
+	return slices.ContainsFunc(s.Streams, func(w StreamWindow) bool { return !w.Closed || w.End > after })
+}
+
 // StreamShards is part of regionnode.Streams.
 func (p *Partition) StreamShards(ctx context.Context, r *regionnode.StreamShardsRequest) (*regionnode.StreamShardsResponse, error) {
 	v, err := p.reader(ctx, &r.Target, true)
@@ -247,7 +252,7 @@ func (p *Partition) TrimStreams(ctx context.Context) error {
 			switch {
 			case v.spec.Log.On:
 				to, err = p.trimmable(v.spec, st, positions, 1)
-			case len(v.spec.Streams) > 0:
+			case v.spec.shown(st.Trimmed):
 				to, err = p.streamTrimmable(v.spec, st.Trimmed, to)
 			}
 			if err != nil || to <= st.Trimmed {
