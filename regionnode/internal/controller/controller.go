@@ -21,7 +21,7 @@ type Config struct {
 	// Regions are the others; nil where there are none.
 	Regions Regions
 	// Tick is how often the controller looks for work that no event announced;
-	// default 5 s.
+	// default 1 s.
 	Tick time.Duration
 	// MaxTables bounds how many tables are worked on at one time; default 64.
 	MaxTables int
@@ -52,7 +52,7 @@ func New(cfg Config) (*Controller, error) {
 		cfg.Regions = alone{}
 	}
 	if cfg.Tick <= 0 {
-		cfg.Tick = 5 * time.Second
+		cfg.Tick = time.Second
 	}
 	if cfg.MaxTables <= 0 {
 		cfg.MaxTables = 64
