@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -216,4 +217,30 @@ func TestHead(t *testing.T) {
 			t.Fatal(recs, closed, err)
 		}
 	}
+}
+
+// TestSwitchUnderLoad changes settings while items are written: what was
+// evaluated under the settings before is evaluated anew, so that all writes
+// succeed and the log, as long as it is on, has no gap.
+func TestSwitchUnderLoad(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t, vfs.NewMem())
+	p := createPartition(t, w, indexedSpec())
+	var work sync.WaitGroup
+	for i := range 4 {
+		work.Go(func() { putMany(t, p, fmt.Sprintf("%d-", i), 400) })
+	}
+	for n := uint64(2); n < 30; n++ {
+		d := *indexedDescriptor()
+		d.Generation = n
+		if err := p.SetDescriptor(ctx, &d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work.Wait()
+	if n := p.Status().Items; n != 1600 {
+		t.Fatalf("%d items", n)
+	}
+	checkIndexes(t, p)
+	checkLog(t, p)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"antipode/regionnode"
+	"antipode/regionnode/apierr"
 	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/internal/store"
 	"antipode/regionnode/item"
@@ -28,6 +29,7 @@ type cluster struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	cut     map[table.NodeID]bool // reaches nobody and is reached by nobody
+	frozen  map[table.NodeID]bool // its raft time stands still
 }
 
 type clusterNode struct {
@@ -47,7 +49,7 @@ type delivery struct {
 }
 
 func newCluster(t testing.TB, n int) *cluster {
-	c := &cluster{t: t, nodes: make(map[table.NodeID]*clusterNode), cut: make(map[table.NodeID]bool)}
+	c := &cluster{t: t, nodes: make(map[table.NodeID]*clusterNode), cut: make(map[table.NodeID]bool), frozen: make(map[table.NodeID]bool)}
 	c.changed.L = &c.mu
 	for i := range n {
 		id := table.NodeID(i + 1)
@@ -77,7 +79,7 @@ func (c *cluster) start(n *clusterNode) {
 	}
 	host, err := partition.NewHost(partition.Config{
 		Node: n.id, Region: "us-east-1", Store: n.store, Clock: clock,
-		TickInterval: 2 * time.Millisecond, RaftLogBytes: 64 << 10,
+		TickInterval: -1, RaftLogBytes: 64 << 10,
 		Send: func(to table.NodeID, id table.PartitionID, msgs [][]byte) { c.send(n.id, to, id, msgs) },
 		OnChange: func(partition.Status) {
 			c.mu.Lock()
@@ -91,10 +93,16 @@ func (c *cluster) start(n *clusterNode) {
 	n.host.Store(host)
 	inbox, stop := n.inbox, n.stop
 	n.done.Go(func() {
+		ticks := time.NewTicker(2 * time.Millisecond)
+		defer ticks.Stop()
 		for {
 			select {
 			case d := <-inbox:
 				host.Receive(d.id, d.msg)
+			case <-ticks.C:
+				if !c.isFrozen(n.id) {
+					host.Tick()
+				}
 			case <-stop:
 				return
 			}
@@ -136,6 +144,18 @@ func (c *cluster) setCut(id table.NodeID, cut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cut[id] = cut
+}
+
+func (c *cluster) isFrozen(id table.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.frozen[id]
+}
+
+func (c *cluster) setFrozen(id table.NodeID, frozen bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.frozen[id] = frozen
 }
 
 func (c *cluster) create(spec partition.Spec) {
@@ -213,6 +233,13 @@ func (k *counter) request(n int64) *regionnode.WriteRequest {
 	return &regionnode.WriteRequest{Target: target, Write: regionnode.Write{Op: regionnode.PutOp, Key: k.key, Item: it.Encode()}}
 }
 
+// unique is a write of an item of its own.
+func (k *counter) unique(t testing.TB, n int64) *regionnode.WriteRequest {
+	sk, _ := k.base.Get("sk")
+	it := makeItem("k", fmt.Sprintf("%s-%d", sk.Text(), n), "")
+	return &regionnode.WriteRequest{Target: target, Write: regionnode.Write{Op: regionnode.PutOp, Key: keyFor(t, it), Item: it.Encode()}}
+}
+
 func (k *counter) value(t testing.TB, e item.Encoded) int64 {
 	if e == nil {
 		return 0
@@ -243,6 +270,7 @@ func TestReplicatedCounters(t *testing.T) {
 		counters[i] = &counter{base: base, key: keyFor(t, base)}
 	}
 	var acks atomic.Int64
+	kept := make([][][]byte, len(counters)) // keys acknowledged and never written again
 	var work sync.WaitGroup
 	for i, k := range counters {
 		work.Go(func() {
@@ -254,6 +282,12 @@ func TestReplicatedCounters(t *testing.T) {
 				}) {
 					k.acked.Store(n)
 					acks.Add(1)
+				}
+				if unique := k.unique(t, n); c.call(ctx, table.NodeID(i%3+1), func(ctx context.Context, p *partition.Partition) error {
+					_, err := p.Write(ctx, unique)
+					return err
+				}) {
+					kept[i] = append(kept[i], unique.Write.Key)
 				}
 			}
 		})
@@ -307,7 +341,75 @@ func TestReplicatedCounters(t *testing.T) {
 		if n := k.value(t, got.Item); n < k.acked.Load() {
 			t.Errorf("counter %d is %d, but %d was acknowledged", i, n, k.acked.Load())
 		}
+		c.checkKept(kept[i])
 	}
+	c.converge()
+}
+
+// checkKept reads keys that were written once, with acknowledgement.
+func (c *cluster) checkKept(keys [][]byte) {
+	c.t.Helper()
+	p := c.replica(c.leader())
+	got, err := p.BatchGet(context.Background(), &regionnode.BatchGetRequest{Target: target, Keys: keys, Consistent: true})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for i := range keys {
+		if got.Items[i].Item == nil {
+			c.t.Errorf("an acknowledged item is lost: %q", keys[i])
+		}
+	}
+}
+
+// TestDeposedLeader cuts the leader off and stops its raft time, as a paused
+// process's, so that it goes on to believe that it leads. Neither a strong read
+// nor a failed condition may come from it (I9), nor an acknowledgement (I1).
+func TestDeposedLeader(t *testing.T) {
+	c := newCluster(t, 3)
+	c.create(testSpec())
+	base := makeItem("k", "0", "")
+	k := &counter{base: base, key: keyFor(t, base)}
+	ctx := context.Background()
+	put := func(n int64) {
+		t.Helper()
+		if !c.call(ctx, c.leader(), func(ctx context.Context, p *partition.Partition) error {
+			_, err := p.Write(ctx, k.request(n))
+			return err
+		}) {
+			t.Fatal("no answer to a write")
+		}
+	}
+	put(1)
+	deposed := c.leader()
+	c.setFrozen(deposed, true)
+	c.setCut(deposed, true)
+	put(2)
+	old := c.replica(deposed)
+	if !old.Status().Leading {
+		t.Fatal("the old leader knows that it is deposed")
+	}
+	short := func() context.Context {
+		short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		t.Cleanup(cancel)
+		return short
+	}
+	if got, err := old.Get(short(), &regionnode.GetRequest{Target: target, Key: k.key, Consistent: true}); err == nil {
+		t.Errorf("strong read from a deposed leader: %q", got.Item)
+	}
+	conditional := k.request(3)
+	conditional.Write.Condition = parseCondition(t, "v = :v", map[string]item.Value{":v": item.Str("2")})
+	if _, err := old.Write(short(), conditional); apierr.Of(err) != nil {
+		t.Errorf("failed condition from a deposed leader: %v", err)
+	}
+	if _, err := old.Write(short(), k.request(4)); err == nil {
+		t.Error("acknowledgement from a deposed leader")
+	}
+	c.setCut(deposed, false)
+	c.setFrozen(deposed, false)
+	for old.Status().Leading {
+		c.leader()
+	}
+	put(5)
 	c.converge()
 }
 

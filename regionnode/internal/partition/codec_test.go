@@ -137,6 +137,20 @@ func TestSeenBy(t *testing.T) {
 	}
 }
 
+// TestEnqueueOtherTerm keeps what was evaluated under an earlier leadership out
+// of the log: state may have changed since (I3).
+func TestEnqueueOtherTerm(t *testing.T) {
+	p := &Partition{}
+	p.role.Store(&role{leading: true, ready: true, term: 8})
+	w := &proposal{term: 6, stamp: noStamp}
+	if err := p.enqueue(w); err != errNotApplied {
+		t.Errorf("evaluated in term 6, proposed in 8: %v", err)
+	}
+	if w.term = 8; p.enqueue(w) != nil || len(p.buffer.writes) != 1 {
+		t.Error("a proposal of this term was refused")
+	}
+}
+
 // TestUnknownEntry keeps an entry of a later format from being half understood.
 func TestUnknownEntry(t *testing.T) {
 	entry := appendHeader(nil, header{})

@@ -119,8 +119,11 @@ func (p *Partition) BatchWrite(ctx context.Context, r *regionnode.BatchWriteRequ
 	for len(todo) > 0 {
 		var round []int
 		round, todo = distinct(todo, func(i int) string { return string(r.Writes[i].Key) })
-		if err := p.writeRound(ctx, r, round, out.Results); err != nil {
-			return nil, p.outward(err)
+		for len(round) > 0 {
+			var err error
+			if round, err = p.writeRound(ctx, r, round, out.Results); err != nil {
+				return nil, p.outward(err)
+			}
 		}
 	}
 	return out, nil
@@ -142,8 +145,8 @@ func distinct(todo []int, key func(int) string) (round, rest []int) {
 }
 
 // writeRound does writes of distinct keys, given in key order, and fills in
-// their results.
-func (p *Partition) writeRound(ctx context.Context, r *regionnode.BatchWriteRequest, round []int, results []regionnode.WriteResult) error {
+// their results. It answers with those that have to be evaluated anew.
+func (p *Partition) writeRound(ctx context.Context, r *regionnode.BatchWriteRequest, round []int, results []regionnode.WriteResult) (again []int, err error) {
 	props := make([]*proposal, len(round))
 	var submitted []*proposal
 	for n, i := range round {
@@ -151,7 +154,7 @@ func (p *Partition) writeRound(ctx context.Context, r *regionnode.BatchWriteRequ
 		key := string(w.Key)
 		if err := p.latches.acquire(ctx, key); err != nil {
 			p.discard(submitted)
-			return err
+			return nil, err
 		}
 		prop, resp, err := p.evaluate(ctx, &r.Target, w)
 		if err != nil || prop == nil {
@@ -164,7 +167,7 @@ func (p *Partition) writeRound(ctx context.Context, r *regionnode.BatchWriteRequ
 		submitted = append(submitted, prop)
 	}
 	if len(submitted) == 0 {
-		return p.confirm(ctx)
+		return nil, p.confirm(ctx)
 	}
 	refused := p.submit(submitted...)
 	for n, i := range round {
@@ -176,13 +179,17 @@ func (p *Partition) writeRound(ctx context.Context, r *regionnode.BatchWriteRequ
 		if err == nil {
 			err = prop.await(ctx)
 		}
+		if errors.Is(err, errNotApplied) {
+			again = append(again, i)
+			continue
+		}
 		if res.Error = p.writeError(err); res.Error != nil {
 			res.Response = nil
 			continue
 		}
 		res.Response.Usage.Collection = prop.collection
 	}
-	return nil
+	return again, nil
 }
 
 // discard gives the latches of proposals back that are not submitted.
