@@ -166,7 +166,7 @@ func (c *Catalog) EndJob(ctx context.Context, j Job, told uint64) (ended bool, e
 		t.drop(idKey(jobPrefix, j.ID))
 		return nil
 	})
-	return ended, err
+	return ended && err == nil, err
 }
 
 // holds refuses a job that is no longer as j says.
