@@ -46,6 +46,13 @@ const (
 // that holds the sizes of item collections.
 const Collections table.IndexID = math.MaxUint8
 
+// Marks is the span that holds what transactions have prepared, and Checks the
+// one that holds when they last checked an item without writing it.
+const (
+	Marks  table.IndexID = math.MaxUint8 - 1
+	Checks table.IndexID = math.MaxUint8 - 2
+)
+
 // Names of node-local facts.
 const (
 	identityName   = "identity"

@@ -81,6 +81,10 @@ func printData(key []byte) string {
 	switch index := key[9]; index {
 	case 0:
 		at += "/item"
+	case byte(Checks):
+		at += "/check"
+	case byte(Marks):
+		at += "/mark"
 	case byte(Collections):
 		at += "/collection"
 	default:

@@ -54,13 +54,14 @@ func DataSpan(t table.ID, index table.IndexID, h Hashes) Span {
 const MaxLocalIndexes table.IndexID = 5
 
 // DataSpans bounds all that a partition holds of its table, in key order:
-// items, local indexes, collection sizes.
+// items, local indexes, what transactions have checked and marked, collection
+// sizes.
 func DataSpans(t table.ID, h Hashes) []Span {
-	spans := make([]Span, 0, MaxLocalIndexes+2)
+	spans := make([]Span, 0, MaxLocalIndexes+4)
 	for i := table.IndexID(0); i <= MaxLocalIndexes; i++ {
 		spans = append(spans, DataSpan(t, i, h))
 	}
-	return append(spans, DataSpan(t, Collections, h))
+	return append(spans, DataSpan(t, Checks, h), DataSpan(t, Marks, h), DataSpan(t, Collections, h))
 }
 
 // ReplicaSpans bounds everything else that a replica of the partition holds:

@@ -34,6 +34,10 @@ type applier struct {
 	// sizes of the collections of the entry's writes, in order.
 	sizes []int64
 	raw   bool
+	// transactions are the marks and checks before the entry, and marked what the
+	// entry changes of them.
+	transactions *transactions
+	marked       []markChange
 	// truncated is the raft log's new start, 0 when it stays.
 	truncated, truncatedTerm uint64
 
@@ -46,7 +50,7 @@ func (p *Partition) apply(e *pb.Entry) error {
 	if e.GetType() != pb.EntryNormal {
 		return fmt.Errorf("entry of kind %v", e.GetType())
 	}
-	a := applier{store: p.host.cfg.Store, log: p.storage.log, id: p.id, view: p.view(), state: p.state, current: p.applied.positions}
+	a := applier{store: p.host.cfg.Store, log: p.storage.log, id: p.id, view: p.view(), state: p.state, current: p.applied.positions, transactions: &p.transactions}
 	a.batch = a.store.NewBatch()
 	a.state.Index, a.state.Term = e.GetIndex(), e.GetTerm()
 	var h header
@@ -87,6 +91,9 @@ func (a *applier) finish() error {
 	if err := a.finishCollections(); err != nil {
 		return err
 	}
+	if err := a.forgetChecks(); err != nil {
+		return err
+	}
 	if err := a.batch.Set(keys.Applied(a.id), a.state.append(nil), nil); err != nil {
 		return err
 	}
@@ -120,6 +127,7 @@ func (p *Partition) show(a *applier) {
 		p.storage.log.Truncated(a.truncated, a.truncatedTerm)
 		p.truncating = false
 	}
+	p.showMarks(a)
 	parked := p.state.Parked
 	p.publish(a)
 	if (parked == 0) != (a.state.Parked == 0) {
@@ -155,6 +163,7 @@ func (p *Partition) becomeReady(term uint64) {
 	if !r.leading || r.ready || r.term != term {
 		return
 	}
+	p.beginTerm()
 	next := *r
 	next.ready = true
 	p.setRole(next)
@@ -194,6 +203,10 @@ func (a *applier) one(kind byte, d *decoder) error {
 		return a.park(d)
 	case unparkEffect:
 		return a.unpark(d)
+	case markEffect:
+		return a.mark(d)
+	case resolveEffect:
+		return a.resolve(d)
 	case entryEffect:
 		return a.putEntry(d)
 	case sourceEffect:
@@ -247,6 +260,8 @@ func (a *applier) putValue(w *write) error {
 	// A delete from elsewhere keeps its version, whatever the settings: what it
 	// beat may still arrive.
 	if w.Value[1]&tombstoneFlag != 0 && w.Cause != replication.ByReplica && !a.view.spec.Log.tombstones() {
+		d := decoder{b: w.Value[stampOffset:]}
+		a.state.Deleted = latest(a.state.Deleted, d.time())
 		return a.batch.Delete(key, nil)
 	}
 	return a.batch.Set(key, w.Value, nil)

@@ -32,7 +32,7 @@ const (
 )
 
 // changeFormat is the first byte of a change record: cause, time in Unix
-// milliseconds, key, new value, old item.
+// milliseconds, the transaction if one is the cause, key, new value, old item.
 const changeFormat byte = 2
 
 // record appends the change record of a write, under the next sequence (I2).
@@ -41,8 +41,11 @@ func (a *applier) record(w *write) error {
 	if err != nil {
 		return err
 	}
-	value := append(make([]byte, 0, len(w.Key)+len(w.Value)+len(old)+24), changeFormat, byte(w.Cause))
+	value := append(make([]byte, 0, len(w.Transaction)+len(w.Key)+len(w.Value)+len(old)+28), changeFormat, byte(w.Cause))
 	value = binary.AppendUvarint(value, uint64(a.state.Clock.Wall/int64(time.Millisecond)))
+	if w.Cause == replication.ByTransaction {
+		value = appendBytes(value, w.Transaction)
+	}
 	value = appendBytes(appendBytes(value, w.Key), w.Value)
 	if closer != nil {
 		image, err := storedItem(old)
@@ -63,6 +66,9 @@ func decodeChange(sequence uint64, b []byte) (replication.Record, error) {
 	}
 	r := replication.Record{Sequence: sequence, Cause: replication.Cause(d.byte())}
 	d.uvarint() // time
+	if r.Cause == replication.ByTransaction {
+		r.Transaction = string(d.bytes())
+	}
 	r.Key = d.bytes()
 	s, err := decodeStored(d.bytes())
 	if err := errors.Join(d.err(), err); err != nil {
@@ -118,7 +124,7 @@ func (p *Partition) Head() (end replication.Position, closed hlc.Timestamp) {
 	defer p.applied.mu.Unlock()
 	end, closed = p.view().spec.at(p.applied.state.Sequence), p.applied.state.Closed
 	if idle {
-		closed = p.host.cfg.Clock.Now()
+		closed = p.promise(latest(closed, p.buffer.holds.below(p.host.cfg.Clock.Now(), p.host.cfg.Clock.Physical())))
 	}
 	return end, closed
 }

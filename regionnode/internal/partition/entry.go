@@ -99,7 +99,9 @@ type indexEffect struct {
 // write is a writeEffect.
 type write struct {
 	Cause replication.Cause
-	Key   []byte
+	// Transaction that wrote, with ByTransaction only.
+	Transaction []byte
+	Key         []byte
 	// Value in the item span's form.
 	Value []byte
 	// Items and Bytes are changes of the partition's counters.
@@ -114,6 +116,9 @@ type write struct {
 // append encodes w; stamp is where in the result the version's time lies.
 func (w *write) append(dst []byte) (out []byte, stamp int) {
 	dst = append(dst, writeEffect, byte(w.Cause))
+	if w.Cause == replication.ByTransaction {
+		dst = appendBytes(dst, w.Transaction)
+	}
 	dst = appendBytes(dst, w.Key)
 	dst = binary.AppendUvarint(dst, uint64(len(w.Value)))
 	stamp = len(dst) + stampOffset
@@ -137,7 +142,10 @@ func (w *write) append(dst []byte) (out []byte, stamp int) {
 // decode reads what append wrote, without the kind. w's slices alias the input;
 // Indexes is reused.
 func (w *write) decode(d *decoder) error {
-	w.Cause = replication.Cause(d.byte())
+	w.Cause, w.Transaction = replication.Cause(d.byte()), nil
+	if w.Cause == replication.ByTransaction {
+		w.Transaction = d.bytes()
+	}
 	w.Key = d.bytes()
 	w.Value = d.bytes()
 	w.Items = d.varint()

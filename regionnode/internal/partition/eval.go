@@ -22,6 +22,9 @@ type evaluation struct {
 	// new is the image after the write, nil to delete.
 	new item.Encoded
 
+	// transaction is the one that writes, with ByTransaction.
+	transaction string
+
 	// Trees of old and new, made when first asked for.
 	oldItem, newItem item.Item
 }
@@ -151,7 +154,7 @@ func (e *evaluation) stamped(cause replication.Cause, u *regionnode.Usage) (*pro
 // propose turns the evaluated image into effects.
 func (e *evaluation) propose(cause replication.Cause, v replication.Version, seen replication.Context, u *regionnode.Usage) (*proposal, error) {
 	w := write{
-		Cause: cause, Key: e.key,
+		Cause: cause, Transaction: []byte(e.transaction), Key: e.key,
 		Value: appendStored(make([]byte, 0, len(e.new)+96), v, seen, e.new),
 		Bytes: int64(e.new.Size() - e.old.Item.Size()),
 	}
@@ -164,7 +167,7 @@ func (e *evaluation) propose(cause replication.Cause, v replication.Version, see
 	if err := e.indexes(&w, u); err != nil {
 		return nil, err
 	}
-	if err := e.collectionFits(&w); err != nil && cause != replication.ByReplica {
+	if err := e.collectionFits(&w); err != nil && cause != replication.ByReplica && cause != replication.ByTransaction {
 		return nil, err
 	}
 	prop := &proposal{view: e.view, done: make(chan error, 1), sized: w.Collection > 0}

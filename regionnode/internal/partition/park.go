@@ -149,6 +149,9 @@ func (p *Partition) unparkOne(ctx context.Context, rec *replication.Record) erro
 	prop, err := p.evaluateRemote(ctx, rec, keys.Parked(p.id, rec.Version, rec.Key))
 	if err != nil || prop == nil {
 		p.latches.release(latch)
+		if isMarked(err) {
+			return nil // stays parked until a later tick
+		}
 		return err
 	}
 	prop.latched = []string{latch}

@@ -34,6 +34,8 @@ type Partition struct {
 	indexing indexing
 	// unparking: a goroutine applies parked records.
 	unparking atomic.Bool
+	// transactions that have marked keys here, as applied.
+	transactions transactions
 
 	// Round: raft and what it is fed with.
 	raft        *raft.RawNode
@@ -118,6 +120,9 @@ func newPartition(h *Host, spec *Spec) (*Partition, error) {
 	}
 	if p.applied.positions, err = readPositions(h.cfg.Store, spec.ID); err != nil {
 		return nil, err
+	}
+	if err := p.loadMarks(spec); err != nil {
+		return nil, fmt.Errorf("marks of transactions: %w", err)
 	}
 	p.applied.state = p.state
 	p.applied.logged = make(chan struct{})

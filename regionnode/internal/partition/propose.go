@@ -42,6 +42,9 @@ type proposal struct {
 	// sized writes change an item collection's size; apply sets collection to it.
 	sized      bool
 	collection int64
+	// holds is the time of a transaction that the proposal prepares, zero for
+	// none: closed time stays below it.
+	holds hlc.Timestamp
 	// done gets the outcome: nil once applied here, errNotApplied or errUnknown.
 	done chan error
 }
@@ -54,6 +57,7 @@ func (w *proposal) release(p *Partition) {
 
 // finish tells the outcome of a proposal that was buffered.
 func (w *proposal) finish(p *Partition, err error) {
+	p.unhold(w)
 	p.buffer.pending.Add(-1)
 	w.release(p)
 	w.done <- err
@@ -79,6 +83,8 @@ type buffer struct {
 	count  uint64 // entries proposed in this process's life
 	// pending counts proposals whose outcome is open; raised under mu.
 	pending atomic.Int64
+	// holds keeps closed time below what transactions may still write.
+	holds holds
 }
 
 func (b *buffer) drain() []*proposal {
@@ -106,6 +112,9 @@ func (p *Partition) enqueue(ws ...*proposal) error {
 	}
 	if p.buffer.bytes+size > maxBufferBytes {
 		return apierr.New(apierr.Throttling, "Rate of requests exceeds the allowed throughput.")
+	}
+	if err := p.hold(ws); err != nil {
+		return err
 	}
 	for _, w := range ws {
 		if w.stamp != noStamp {
@@ -191,7 +200,7 @@ func (p *Partition) nextEntry(r *role) (writes []*proposal, size int, h header) 
 		Epoch: spec.Epoch, Settings: spec.Settings, Term: r.term, Proposal: b.count,
 		Clock: p.host.cfg.Clock.Now(),
 	}
-	p.closed = latest(latest(p.closed, p.state.Closed), closedBy(writes))
+	p.closed = latest(latest(p.closed, p.state.Closed), b.holds.below(closedBy(writes), p.host.cfg.Clock.Physical()))
 	h.Closed = p.closed
 	return writes, size, h
 }

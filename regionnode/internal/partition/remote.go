@@ -39,6 +39,11 @@ func (p *Partition) ApplyRemote(ctx context.Context, recs []replication.Record) 
 			if err == nil {
 				break
 			}
+			if resolved, err := p.awaitResolved(ctx, err); err != nil {
+				return err
+			} else if resolved {
+				continue
+			}
 			// Applying a record twice changes nothing, so an unknown outcome may be
 			// tried again (I10).
 			if !errors.Is(err, errNotApplied) && !errors.Is(err, errUnknown) {
@@ -93,6 +98,9 @@ func (p *Partition) evaluateRemote(ctx context.Context, rec *replication.Record,
 	r, err := p.leading(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if m := p.marked(rec.Key); m != nil {
+		return nil, &markedError{m}
 	}
 	e := evaluation{p: p, view: p.view(), key: rec.Key}
 	if err := p.host.cfg.Clock.Update(rec.Version.Time); err != nil {

@@ -98,6 +98,9 @@ type appliedState struct {
 	Parked uint64
 	// Counts of items (0) and of local indexes (1…5).
 	Counts [maxLocal + 1]Count
+	// Deleted and AbsentRead are what later prepares of absent keys are held
+	// against (protocol.Watermarks).
+	Deleted, AbsentRead hlc.Timestamp
 }
 
 // appliedFormat is the first byte of an encoded appliedState.
@@ -112,7 +115,7 @@ func (a *appliedState) append(dst []byte) []byte {
 	for _, c := range a.Counts {
 		dst = binary.AppendVarint(binary.AppendVarint(dst, c.Items), c.Bytes)
 	}
-	return dst
+	return appendTime(appendTime(dst, a.Deleted), a.AbsentRead)
 }
 
 func decodeApplied(b []byte) (appliedState, error) {
@@ -128,5 +131,6 @@ func decodeApplied(b []byte) (appliedState, error) {
 	for i := range a.Counts {
 		a.Counts[i] = Count{Items: d.varint(), Bytes: d.varint()}
 	}
+	a.Deleted, a.AbsentRead = d.time(), d.time()
 	return a, d.err()
 }

@@ -78,6 +78,9 @@ func (p *Partition) evaluate(ctx context.Context, t *regionnode.Target, w *regio
 	if err != nil {
 		return nil, nil, err
 	}
+	if p.marked(w.Key) != nil {
+		return nil, nil, errConflict()
+	}
 	e := evaluation{p: p, view: v, key: w.Key}
 	defer e.close()
 	if err := e.load(); err != nil {
@@ -206,7 +209,8 @@ func (p *Partition) writeError(err error) *regionnode.WriteError {
 	}
 	var stale *regionnode.Stale
 	var notLeader *regionnode.NotLeader
-	if errors.Is(err, errNotApplied) || errors.As(err, &stale) || errors.As(err, &notLeader) {
+	if errors.Is(err, errNotApplied) || errors.As(err, &stale) || errors.As(err, &notLeader) ||
+		apierr.Is(err, apierr.TransactionConflict) {
 		return &regionnode.WriteError{Retry: err.Error()}
 	}
 	if api := apierr.Of(p.outward(err)); api != nil {
