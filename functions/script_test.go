@@ -32,7 +32,8 @@ const testRegion = "us-east-1"
 //
 // An operation's argument "repeat" replaces every "$N*TEXT$" in its body by N
 // times TEXT, for values that are too long to write down; "quiet" leaves the
-// body of a success out.
+// body of a success out; "count=N" repeats a read of an index until it finds N
+// items.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
 		h := newTestHandler(t, Config{Partitions: 3})
@@ -80,6 +81,16 @@ func runCommand(t *testing.T, h *Handler, d *datadriven.TestData) string {
 		body = unfold(t, body)
 	}
 	w := post(h, "DynamoDB_20120810."+d.Cmd, "", body)
+	if d.HasArg("count") {
+		var want string
+		d.ScanArgs(t, "count", &want)
+		for end := time.Now().Add(time.Minute); !strings.Contains(w.Body.String(), `"Count":`+want+`,`); {
+			if time.Now().After(end) {
+				t.Fatalf("never %s items: %s", want, w.Body)
+			}
+			w = post(h, "DynamoDB_20120810."+d.Cmd, "", body)
+		}
+	}
 	checkHeaders(t, w)
 	if d.HasArg("quiet") && w.Code == http.StatusOK {
 		return "200\n"

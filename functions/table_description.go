@@ -165,18 +165,19 @@ func writeStreamSpecification(w *wire.Writer, s *table.Stream) {
 	w.EndObject()
 }
 
+// writeReplicas writes the table replicas in the other regions: the region that
+// is asked does not list itself.
 func writeReplicas(w *wire.Writer, d *table.Descriptor) {
 	g := d.Global
 	if g == nil {
 		return
 	}
 	w.Name("GlobalTableVersion").String("2019.11.21")
-	if len(g.Replicas) == 0 {
-		return
-	}
 	w.Name("Replicas").BeginArray()
 	for i := range g.Replicas {
-		writeReplica(w, d, &g.Replicas[i])
+		if g.Replicas[i].Region != d.Region {
+			writeReplica(w, d, &g.Replicas[i])
+		}
 	}
 	w.EndArray()
 	w.Name("MultiRegionConsistency").String("EVENTUAL")
