@@ -111,7 +111,7 @@ func (p *Partition) enqueue(ws ...*proposal) error {
 		return errNotApplied
 	}
 	if p.buffer.bytes+size > maxBufferBytes {
-		return apierr.New(apierr.Throttling, "Rate of requests exceeds the allowed throughput.")
+		return logFull()
 	}
 	if err := p.hold(ws); err != nil {
 		return err
@@ -125,6 +125,11 @@ func (p *Partition) enqueue(ws ...*proposal) error {
 	p.buffer.bytes += size
 	p.buffer.pending.Add(int64(len(ws)))
 	return nil
+}
+
+// logFull refuses a write that was not applied; SDKs send it again later.
+func logFull() error {
+	return apierr.New(apierr.Throttling, "Rate of requests exceeds the allowed throughput.")
 }
 
 // submit proposes ws, all or none, and lets the next round know. On an error
@@ -168,8 +173,9 @@ func (p *Partition) flush() {
 	sealEntry(entry)
 	f := flight{term: h.Term, proposal: h.Proposal, writes: writes}
 	if err := p.raft.Propose(entry); err != nil {
-		// Refused before it reached the log.
-		f.finish(p, errNotApplied)
+		// Refused before it reached the log: too much waits for slow members. To
+		// evaluate anew at once would only spin.
+		f.finish(p, logFull())
 		return
 	}
 	p.flights = append(p.flights, f)
