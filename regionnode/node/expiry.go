@@ -25,8 +25,9 @@ func (n *Node) openExpiry(context.Context) error {
 	sweeper := expiry.New(expiry.Config{
 		Partitions: n.expiring,
 		Interval:   n.config.Expiry.Interval, Delay: n.config.Expiry.Delay, BytesPerSecond: n.config.Expiry.BytesPerSecond,
-		Now: func() time.Time { return time.Unix(0, n.config.Physical()) },
-		Log: n.config.Log,
+		Now:     func() time.Time { return time.Unix(0, n.config.Physical()) },
+		Deleted: func(items int) { n.metrics.expired.Add(float64(items)) },
+		Log:     n.config.Log,
 	})
 	n.upkeep(sweeper.Run)
 	return nil

@@ -8,11 +8,11 @@ import (
 )
 
 // metrics collects at scrape time what the node's parts count themselves, so
-// that the hot path pays nothing. Links are the exception: each shipment is
-// observed.
+// that the hot path pays nothing. Links and expiry are the exceptions.
 type metrics struct {
 	registry *prometheus.Registry
 	latency  *prometheus.HistogramVec
+	expired  prometheus.Counter
 }
 
 func newMetrics(n *Node) *metrics {
@@ -23,10 +23,14 @@ func newMetrics(n *Node) *metrics {
 			Help:    "From the commit of a batch's oldest record to its durable application in the other region.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 18),
 		}, []string{"peer"}),
+		expired: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "antipode_expired_items_total",
+			Help: "Items that this node deleted because their time to live had passed.",
+		}),
 	}
 	labels := prometheus.Labels{"region": string(n.config.Region), "node": n.config.Name}
 	register := prometheus.WrapRegistererWith(labels, m.registry)
-	register.MustRegister(m.latency, &collector{node: n}, collectors.NewGoCollector(),
+	register.MustRegister(m.latency, m.expired, &collector{node: n}, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

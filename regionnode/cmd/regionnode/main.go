@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -65,6 +66,9 @@ it through gossip. When it serves, it prints one line of JSON on stdout.`,
 	fs.StringSliceVar(&f.config.Join, "join", nil, "gossip addresses of nodes to join; none starts the region's catalog")
 	fs.StringArrayVar(&f.peers, "peer", nil, "REGION=ADDR[,ADDR…]: rpc addresses of another region's nodes; repeated")
 	fs.IntVar(&f.config.Partitions, "partitions", 1, "partitions of a new table")
+	fs.DurationVar(&f.config.Expiry.Interval, "ttl-interval", time.Second, "pause between two looks for expired items in a partition")
+	fs.DurationVar(&f.config.Expiry.Delay, "ttl-delay", 0, "how long expired items are kept at least")
+	fs.IntVar(&f.config.Expiry.BytesPerSecond, "ttl-rate", 8<<20, "bytes that the node reads in a second in search of expired items")
 	fs.StringVar(&f.cert, "tls-cert", "", "certificate (PEM) for rpc in both directions")
 	fs.StringVar(&f.key, "tls-key", "", "its key (PEM)")
 	fs.StringVar(&f.roots, "tls-ca", "", "certificate authorities (PEM) that peers must be signed by")
