@@ -6,7 +6,7 @@ PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
 LDFLAGS := -s -w
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench conformance fuzz clean
+.PHONY: help build run test race lint bench conformance check-indexes fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ bench: build ## floors, product and replication lag, in one run; table on stdout
 
 conformance: build ## DynamoDB's behaviour through the AWS SDK; ENDPOINT=… tests another server
 	$(GO) test -count=1 -timeout 30m ./localstack/conformance/... $(if $(ENDPOINT),-args -endpoint=$(ENDPOINT))
+
+SEEDS ?= 300
+check-indexes: ## SEEDS random lives of tables, with crashes: every index equals its table
+	$(GO) test -count=1 -timeout 30m -run TestIndexEqualsTable ./regionnode/internal/index -seeds $(SEEDS) -first-seed 1000
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME
