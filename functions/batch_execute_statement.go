@@ -1,8 +1,6 @@
 package functions
 
 import (
-	"strings"
-
 	"antipode/functions/wire"
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
@@ -134,25 +132,13 @@ func (c *call) answerMembers(members []member, mode string) error {
 	return nil
 }
 
-// memberCodes are the codes of failed members that are not the error's name
-// without its ending.
-var memberCodes = map[apierr.Code]string{
-	apierr.Validation:          "ValidationError",
-	apierr.Throttling:          "ThrottlingError",
-	apierr.InternalServerError: "InternalServerError",
-}
-
 func (c *call) writeMemberError(err error) {
 	e := apierr.Of(err)
 	if e == nil {
 		c.cfg.Logger.Error("statement of a batch failed", "error", err)
 		e = apierr.Internal()
 	}
-	code, ok := memberCodes[e.Code]
-	if !ok {
-		code = strings.TrimSuffix(string(e.Code), "Exception")
-	}
-	c.out.Name("Error").BeginObject().Name("Code").String(code).Name("Message").String(e.Message).EndObject()
+	c.out.Name("Error").BeginObject().Name("Code").String(shortCode(e.Code)).Name("Message").String(e.Message).EndObject()
 }
 
 // writeMemberCapacity sums up what the members have consumed, table by table in

@@ -49,7 +49,7 @@ var operations = [...]operation{
 	wire.DisableKinesisStreamingDestination:  {},
 	wire.EnableKinesisStreamingDestination:   {},
 	wire.ExecuteStatement:                    does(executeStatement),
-	wire.ExecuteTransaction:                  {},
+	wire.ExecuteTransaction:                  does(executeTransaction),
 	wire.ExportTableToPointInTime:            {},
 	wire.GetItem:                             does(getItem),
 	wire.GetRecords:                          does(getRecords),
