@@ -32,10 +32,20 @@ type bodyTooLarge struct{ limit int }
 
 func (e *bodyTooLarge) Error() string { return fmt.Sprintf("body exceeds %d bytes", e.limit) }
 
-// read fills the buffer from the request, and stops behind limit bytes.
+// drainBytes is how much of a body that is refused is still taken in: a client
+// reads no answer before it has sent everything, and sees a broken connection
+// instead when nobody reads on.
+const drainBytes = 64 << 20
+
+func refuseLarge(r *http.Request, limit int) error {
+	_, _ = io.CopyN(io.Discard, r.Body, drainBytes)
+	return &bodyTooLarge{limit}
+}
+
+// read fills the buffer from the request, and refuses more than limit bytes.
 func (b *requestBody) read(r *http.Request, limit int) error {
 	if r.ContentLength > int64(limit) {
-		return &bodyTooLarge{limit}
+		return refuseLarge(r, limit)
 	}
 	if n := int(r.ContentLength); n > 0 && n < limit && n >= cap(b.bytes) {
 		b.bytes = make([]byte, 0, n+1) // one more, so that the last read sees the end
@@ -47,7 +57,7 @@ func (b *requestBody) read(r *http.Request, limit int) error {
 		n, err := r.Body.Read(b.bytes[len(b.bytes):cap(b.bytes)])
 		b.bytes = b.bytes[:len(b.bytes)+n]
 		if len(b.bytes) > limit {
-			return &bodyTooLarge{limit}
+			return refuseLarge(r, limit)
 		}
 		if err == io.EOF {
 			return nil
