@@ -7,14 +7,6 @@ import (
 	"antipode/replication"
 )
 
-const (
-	// fillRecords and fillBytes bound a page of items.
-	fillRecords = 500
-	fillBytes   = 512 << 10
-	// savePages is after how many pages progress is made durable.
-	savePages = 16
-)
-
 // backfill puts the partition's items into the index. The follower's position is
 // fixed already. It goes on where an earlier leader came to.
 func (f *follower) backfill(ctx context.Context) {
@@ -35,12 +27,14 @@ func (f *follower) backfill(ctx context.Context) {
 	f.setFilling(true)
 	defer f.setFilling(false)
 	source := f.src.LogEnd().Generation
-	for page := 1; ; page++ {
-		last, ok := f.fillPage(ctx, source, after)
+	unsaved := 0
+	for {
+		last, items, ok := f.fillPage(ctx, source, after)
 		if !ok {
 			return
 		}
-		if last == nil || page%savePages == 0 {
+		if unsaved += items; last == nil || uint64(unsaved) >= f.g.cfg.SaveRecords {
+			unsaved = 0
 			if !f.insist(ctx, "save the back-fill's progress", func() error {
 				return f.src.SetIndexFilled(ctx, f.index.Table, last, last == nil)
 			}) {
@@ -55,19 +49,19 @@ func (f *follower) backfill(ctx context.Context) {
 }
 
 // fillPage puts one page into the index and returns where the next begins, nil
-// behind the last; false when ctx ended first.
-func (f *follower) fillPage(ctx context.Context, source replication.Generation, after []byte) (last []byte, ok bool) {
+// behind the last, and how many items it held; false when ctx ended first.
+func (f *follower) fillPage(ctx context.Context, source replication.Generation, after []byte) (last []byte, items int, ok bool) {
 	b := batch{source: source, term: f.term}
 	ok = f.insist(ctx, "read items", func() error {
-		recs, next, err := f.src.ScanItems(ctx, after, fillRecords, fillBytes)
+		recs, next, err := f.src.ScanItems(ctx, after, f.g.cfg.FillRecords, f.g.cfg.FillBytes)
 		if err != nil {
 			return fmt.Errorf("scan: %w", err)
 		}
-		last = next
+		last, items = next, len(recs)
 		b.changes, err = current(f.entries, recs)
 		return err
 	})
-	return last, ok && f.deliver(ctx, &b)
+	return last, items, ok && f.deliver(ctx, &b)
 }
 
 func (f *follower) setFilling(on bool) {

@@ -50,12 +50,15 @@ type Config struct {
 	// BatchRecords and BatchBytes bound what is read at once: 1,000 changes and
 	// 512 KiB when 0.
 	BatchRecords, BatchBytes int
-	// SaveRecords and SaveInterval are after how many changes, and how long after
-	// the last one, a position is made durable: 1,000 and 1 s when 0.
+	// FillRecords and FillBytes bound a page of a back-fill: 500 items and 512 KiB
+	// when 0.
+	FillRecords, FillBytes int
+	// Fills bounds how many partitions are back-filled from at one time: 8 when 0.
+	Fills int
+	// SaveRecords and SaveInterval are after how many changes or items, and how
+	// long after the last change, a position is made durable: 1,000 and 1 s when 0.
 	SaveRecords  uint64
 	SaveInterval time.Duration
-	// Fills bounds how many partitions are back-filled from at one time: 4 when 0.
-	Fills int
 	// SendTimeout ends one attempt: 10 s when 0.
 	SendTimeout time.Duration
 	// RetryMin and RetryMax bound the wait after a failure: 2 ms and 1 s when 0.

@@ -114,7 +114,7 @@ func (w *world) start(id table.NodeID, fs *vfs.MemFS) {
 func (n *node) newGroup() {
 	var err error
 	n.group, err = index.NewGroup(index.Config{
-		Sender: n, Partitions: n.w.partitions, BatchRecords: 7, SaveRecords: 5, SaveInterval: time.Millisecond,
+		Sender: n, Partitions: n.w.partitions, BatchRecords: 7, FillRecords: 3, SaveRecords: 5, SaveInterval: time.Millisecond,
 		RetryMax: 5 * time.Millisecond,
 	})
 	if err != nil {
