@@ -40,6 +40,10 @@ func (c *call) newSelection(b *partiql.Bound, in *wire.ExecuteStatementInput) (*
 	return &selection{rd: rd, plan: plan}, nil
 }
 
+// maxPageRuns is how many runs one page may come from ("PartiQL arithmetic,
+// comparison, and logical operators" of the developer guide, under IN).
+const maxPageRuns = 10
+
 // page reads one page from where the token points to.
 func (c *call) page(s *selection, from *statementToken, limit, maxBytes int) (*page, error) {
 	s.used, s.next = capacity{}, nil
@@ -56,21 +60,10 @@ func (c *call) page(s *selection, from *statementToken, limit, maxBytes int) (*p
 	}
 	all := new(page)
 	for i := from.run; i < len(s.plan.Runs); i++ {
-		run := &s.plan.Runs[i]
-		if r.After != nil && (bytes.Compare(r.After, run.Low) < 0 || run.High != nil && bytes.Compare(r.After, run.High) >= 0) {
-			return nil, errForeignToken()
+		resp, err := c.readRun(s, &s.plan.Runs[i])
+		if err != nil {
+			return nil, err
 		}
-		resp := new(regionnode.RangeResponse)
-		if !run.Empty() {
-			r.Low, r.High, r.Filter = run.Low, run.High, run.Filter
-			var err error
-			if resp, err = c.backend.Range(c.ctx, r); err != nil {
-				return nil, err
-			}
-		}
-		one := new(page)
-		one.add(resp)
-		s.used.add(s.rd.used(one))
 		all.add(resp)
 		if resp.LastKey != nil {
 			s.next = &statementToken{run: i, after: resp.LastKey}
@@ -81,12 +74,33 @@ func (c *call) page(s *selection, from *statementToken, limit, maxBytes int) (*p
 		}
 		r.MaxBytes -= resp.Bytes
 		r.After = nil
-		if i+1 < len(s.plan.Runs) && (limit > 0 && r.Limit <= 0 || r.MaxBytes <= 0) {
+		full := limit > 0 && r.Limit <= 0 || r.MaxBytes <= 0 || i+1-from.run == maxPageRuns
+		if full && i+1 < len(s.plan.Runs) {
 			s.next = &statementToken{run: i + 1}
 			return all, nil
 		}
 	}
 	return all, nil
+}
+
+// readRun reads one run, or what the page has room for, and charges it.
+func (c *call) readRun(s *selection, run *partiql.Run) (*regionnode.RangeResponse, error) {
+	r := &s.rd.r
+	if r.After != nil && (bytes.Compare(r.After, run.Low) < 0 || run.High != nil && bytes.Compare(r.After, run.High) >= 0) {
+		return nil, errForeignToken()
+	}
+	resp := new(regionnode.RangeResponse)
+	if !run.Empty() {
+		r.Low, r.High, r.Filter = run.Low, run.High, run.Filter
+		var err error
+		if resp, err = c.backend.Range(c.ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	one := new(page)
+	one.add(resp)
+	s.used.add(s.rd.used(one))
+	return resp, nil
 }
 
 func (c *call) scanPage(s *selection) (*page, error) {

@@ -48,6 +48,8 @@ func (s *statements) run(t *testing.T, d *datadriven.TestData) string {
 		for _, line := range lines {
 			fmt.Fprintf(&out, "%s\n%s", line, s.statement(t, d, line))
 		}
+	case "transaction":
+		out.WriteString(s.transaction(t, d, lines))
 	case "await":
 		s.await(t, d, lines[0])
 	case "batch":
@@ -185,6 +187,50 @@ func (s *statements) batch(t *testing.T, d *datadriven.TestData, lines []string)
 		out.WriteString(capacityText(&got.ConsumedCapacity[i]) + "\n")
 	}
 	return out.String()
+}
+
+// transaction runs all lines as one transaction.
+func (s *statements) transaction(t *testing.T, d *datadriven.TestData, lines []string) string {
+	in := &dynamodb.ExecuteTransactionInput{}
+	if d.HasArg("capacity") {
+		in.ReturnConsumedCapacity = types.ReturnConsumedCapacityIndexes
+	}
+	token := ""
+	if d.MaybeScanArgs(t, "token", &token) {
+		in.ClientRequestToken = aws.String(s.table + token)
+	}
+	for _, line := range lines {
+		m := types.ParameterizedStatement{}
+		if d.HasArg("old") {
+			m.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+		}
+		m.Statement, m.Parameters = s.parameters(t, line)
+		in.TransactStatements = append(in.TransactStatements, m)
+	}
+	var out strings.Builder
+	got, err := s.client.ExecuteTransaction(t.Context(), in)
+	if err != nil {
+		out.WriteString(errorText(err) + "\n")
+		var canceled *types.TransactionCanceledException
+		if errors.As(err, &canceled) {
+			for _, r := range canceled.CancellationReasons {
+				fmt.Fprintf(&out, "  %s: %s", aws.ToString(r.Code), aws.ToString(r.Message))
+				if r.Item != nil {
+					out.WriteString(" " + itemText(r.Item))
+				}
+				out.WriteString("\n")
+			}
+		}
+		return out.String()
+	}
+	for _, r := range got.Responses {
+		out.WriteString(itemText(r.Item) + "\n")
+	}
+	for i := range got.ConsumedCapacity {
+		c := &got.ConsumedCapacity[i]
+		fmt.Fprintf(&out, "%s read %v write %v\n", capacityText(c), aws.ToFloat64(c.ReadCapacityUnits), aws.ToFloat64(c.WriteCapacityUnits))
+	}
+	return out.String() + "done\n"
 }
 
 func errorText(err error) string {
