@@ -16,6 +16,7 @@ import (
 	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/internal/rpc"
 	"antipode/regionnode/internal/store"
+	"antipode/regionnode/internal/transaction"
 	"antipode/regionnode/table"
 	"antipode/replication/hlc"
 	"antipode/replication/link"
@@ -43,9 +44,11 @@ type Node struct {
 	host       *host
 	links      *links
 	letters    *deadLetters
-	metrics    *metrics
-	admin      *admin
-	rpcAddr    string
+	// transactions is set before rpc is served.
+	transactions *transaction.Coordinator
+	metrics      *metrics
+	admin        *admin
+	rpcAddr      string
 
 	addresses addressBook
 	// relink is raised when partitions or their leaders have changed.
@@ -82,7 +85,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.metrics = newMetrics(n)
 	for _, step := range []func(context.Context) error{
-		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openStreams, n.openExpiry, n.serve, n.register, n.openAdmin,
+		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openStreams, n.openExpiry, n.openTransactions, n.serve, n.register, n.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close())

@@ -164,7 +164,7 @@ func (c *Catalog) Descriptors(ctx context.Context) ([]*table.Descriptor, error) 
 func (c *Catalog) ListTables(ctx context.Context, start string, limit int) (names []string, more bool, err error) {
 	err = c.confirmed(ctx, func(s *state) error {
 		for name := range s.tables {
-			if name > start {
+			if name > start && !table.IsSystem(name) {
 				names = append(names, name)
 			}
 		}
