@@ -195,7 +195,7 @@ func (c *call) transactReads(backend regionnode.Transactions, all []transactStat
 
 func (c *call) transactWrites(backend regionnode.Transactions, all []transactStatement, in *wire.ExecuteTransactionInput) error {
 	r := regionnode.TransactWriteRequest{}
-	if in.ClientRequestToken.Set {
+	if in.ClientRequestToken.Value != "" {
 		r.Token, r.Digest = c.account+"/"+in.ClientRequestToken.Value, statementsDigest(in)
 	}
 	for i := range all {
