@@ -100,6 +100,22 @@ func (c *Clock) Now() Timestamp {
 	return c.last
 }
 
+// Ready makes sure that Now is not held back by the durable bound: where the
+// clock was not read for longer than the bound reaches, as after an idle spell,
+// it raises the bound before it returns. Call it ahead of Now wherever blocking
+// for one PersistBound is allowed; without it a reading may be as old as the
+// bound. When the bound cannot rise it fails, and Now stands on the old one.
+func (c *Clock) Ready() error {
+	c.mu.Lock()
+	wall := c.cfg.Physical()
+	behind, closed := wall > c.bound, c.closed
+	c.mu.Unlock()
+	if !behind || closed {
+		return nil
+	}
+	return c.raise(wall + int64(c.cfg.BoundAhead))
+}
+
 // Observe moves the clock up to t, whatever t is: for versions that are durable
 // here already. It fails only when the durable bound had to rise above t and
 // could not; the clock is then unchanged.

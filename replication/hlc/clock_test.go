@@ -251,3 +251,30 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// After an idle spell longer than the bound reaches, Ready brings readings up to
+// physical time at once; without it, they would lag by the whole spell.
+func TestReadyAfterIdle(t *testing.T) {
+	var wall int64 = 1e18
+	d := new(disk)
+	c := open(t, Config{Physical: func() int64 { return wall }, PersistBound: d.persist})
+	c.Now()
+	wall += int64(14 * time.Second)
+	if err := c.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Now(); got.Wall != wall {
+		t.Errorf("reading is %v behind", time.Duration(wall-got.Wall))
+	}
+	if d.read() < wall {
+		t.Error("the reading is beyond the durable bound")
+	}
+	d.setDown(errors.New("disk is gone"))
+	wall += int64(time.Minute)
+	if err := c.Ready(); err == nil {
+		t.Error("Ready succeeds without a durable bound")
+	}
+	if got := c.Now(); got.Wall > d.read() {
+		t.Errorf("reading %v beyond the durable bound %d", got, d.read())
+	}
+}

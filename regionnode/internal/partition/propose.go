@@ -135,7 +135,12 @@ func logFull() error {
 // submit proposes ws, all or none, and lets the next round know. On an error
 // their latches are released and none is applied; otherwise await each.
 func (p *Partition) submit(ws ...*proposal) error {
-	if err := p.enqueue(ws...); err != nil {
+	// Not under enqueue's lock: after an idle spell this waits for a sync.
+	err := p.host.cfg.Clock.Ready()
+	if err == nil {
+		err = p.enqueue(ws...)
+	}
+	if err != nil {
 		for _, w := range ws {
 			w.release(p)
 		}
