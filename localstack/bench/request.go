@@ -85,11 +85,68 @@ func updateBody(i int) string {
 	return fmt.Sprintf(`{"TableName":"bench","Key":{"pk":{"S":"key-%06d"}},"UpdateExpression":"SET n = n + :one","ExpressionAttributeValues":{":one":{"N":"1"}}}`, i)
 }
 
-// listBody puts items of about 100 bytes, ten to a partition key.
-func listBody(i int) string {
-	return fmt.Sprintf(`{"TableName":"benchlist","Item":{"pk":{"S":"list-%06d"},"sk":{"N":"%d"},"text":{"S":"%s"}}}`, i/10, i%10, strings.Repeat("q", 80))
+// listBody puts items of about 100 bytes, run of them to a partition key.
+func listBody(table string, run int) func(i int) string {
+	text := strings.Repeat("q", 80)
+	return func(i int) string {
+		return fmt.Sprintf(`{"TableName":"%s","Item":{"pk":{"S":"list-%06d"},"sk":{"N":"%d"},"text":{"S":"%s"}}}`, table, i/run, i%run, text)
+	}
 }
 
-func queryBody(i int) string {
-	return fmt.Sprintf(`{"TableName":"benchlist","KeyConditionExpression":"pk = :p","ExpressionAttributeValues":{":p":{"S":"list-%06d"}}}`, (i%keyCount)/10)
+// queryBody reads one partition key of a table that listBody filled.
+func queryBody(table string, run int) func(i int) string {
+	return func(i int) string {
+		return fmt.Sprintf(`{"TableName":"%s","KeyConditionExpression":"pk = :p","ExpressionAttributeValues":{":p":{"S":"list-%06d"}}}`, table, i/run)
+	}
+}
+
+// batchGetBody reads 100 items of the list tables' size.
+func batchGetBody(i int) string {
+	var keys []string
+	for k := range 100 {
+		n := (i*100 + k) % keyCount
+		keys = append(keys, fmt.Sprintf(`{"pk":{"S":"list-%06d"},"sk":{"N":"%d"}}`, n/longRun, n%longRun))
+	}
+	return `{"RequestItems":{"benchlong":{"Keys":[` + strings.Join(keys, ",") + `]}}}`
+}
+
+// transactBody puts three items in one transaction; transactions of neighbouring
+// requests share no item.
+func transactBody(i int) string {
+	var puts []string
+	for k := range 3 {
+		puts = append(puts, fmt.Sprintf(`{"Put":{"TableName":"benchtransact","Item":{"pk":{"S":"t-%06d-%d"},"text":{"S":"%s"}}}}`, i, k, strings.Repeat("t", 300)))
+	}
+	return `{"TransactItems":[` + strings.Join(puts, ",") + `]}`
+}
+
+// indexedBody is putBody into a table with one global index; the index's key
+// changes with each write, so that every write moves an entry.
+func indexedBody(i int) string {
+	return strings.Replace(putBody(i), `"TableName":"bench"`, `"TableName":"benchindexed"`, 1)
+}
+
+// shortRun and longRun are how many items share a partition key.
+const (
+	shortRun = 10
+	longRun  = 100
+)
+
+// tables are the bodies of the CreateTable requests, by name.
+var tables = map[string]string{
+	"bench":         hashTable("bench", ""),
+	"benchtransact": hashTable("benchtransact", ""),
+	"benchindexed": hashTable("benchindexed", `,"GlobalSecondaryIndexes":[{"IndexName":"by-n","KeySchema":[{"AttributeName":"n","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"}}]`,
+		`,{"AttributeName":"n","AttributeType":"N"}`),
+	"benchlist": listTable("benchlist"),
+	"benchlong": listTable("benchlong"),
+}
+
+func hashTable(name, more string, attributes ...string) string {
+	return `{"TableName":"` + name + `","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}` +
+		strings.Join(attributes, "") + `],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]` + more + `}`
+}
+
+func listTable(name string) string {
+	return `{"TableName":"` + name + `","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"sk","AttributeType":"N"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"},{"AttributeName":"sk","KeyType":"RANGE"}]}`
 }

@@ -82,8 +82,12 @@ func workloads() ([]workload, error) {
 	add("PutItem", "product", synced, "PutItem", putBody)
 	add("GetItem strong", "product", echo, "GetItem", func(i int) string { return getBody(i, true) })
 	add("GetItem eventual", "product", echo, "GetItem", func(i int) string { return getBody(i, false) })
-	add("Query 10", "product", echo, "Query", queryBody)
+	add("Query 10", "product", echo, "Query", queryBody("benchlist", shortRun))
+	add("Query 100", "product", echo, "Query", queryBody("benchlong", longRun))
+	add("BatchGetItem 100", "product", echo, "BatchGetItem", batchGetBody)
 	add("UpdateItem", "product", synced, "UpdateItem", updateBody)
+	add("TransactWrite 3", "product", synced, "TransactWriteItems", transactBody)
+	add("PutItem, global index", "product", synced, "PutItem", indexedBody)
 	return list, err
 }
 
@@ -121,7 +125,7 @@ func (c *Config) measureOperations(ctx context.Context, list []workload, report 
 				if !c.wants(w) {
 					continue
 				}
-				fmt.Fprintf(c.Progress, "%-20s %4d connections …\r", w.name, conns)
+				fmt.Fprintf(c.Progress, "%-24s %4d connections …\r", w.name, conns)
 				result, err := load(ctx, addrs[w.target], w.requests, conns, c.Duration)
 				if err != nil {
 					return fmt.Errorf("%s at %d connections: %w", w.name, conns, err)
@@ -185,7 +189,7 @@ func hostPort(endpoint string) (string, error) {
 	return u.Host, nil
 }
 
-// prepare creates the two tables and fills them, so that every read finds its
+// prepare creates the tables and fills them, so that every read finds its
 // items.
 func prepare(ctx context.Context, addr string) error {
 	conn, err := net.Dial("tcp", addr)
@@ -194,15 +198,12 @@ func prepare(ctx context.Context, addr string) error {
 	}
 	defer conn.Close()
 	caller := &caller{conn: conn, reader: bufio.NewReader(conn), region: "us-east-1"}
-	for _, schema := range []string{
-		`{"TableName":"bench","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]}`,
-		`{"TableName":"benchlist","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"sk","AttributeType":"N"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"},{"AttributeName":"sk","KeyType":"RANGE"}]}`,
-	} {
+	for _, schema := range tables {
 		if _, err := caller.call("CreateTable", schema); err != nil {
 			return err
 		}
 	}
-	for _, name := range []string{"bench", "benchlist"} {
+	for name := range tables {
 		if err := caller.awaitActive(ctx, name); err != nil {
 			return err
 		}
@@ -212,7 +213,7 @@ func prepare(ctx context.Context, addr string) error {
 
 // fill puts every item once, over enough connections to share the syncs.
 func fill(ctx context.Context, addr string) error {
-	for _, format := range []func(int) string{putBody, listBody} {
+	for _, format := range []func(int) string{putBody, listBody("benchlist", shortRun), listBody("benchlong", longRun)} {
 		requests, err := signedAll("us-east-1", "PutItem", bodies(format))
 		if err != nil {
 			return err
