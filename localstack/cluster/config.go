@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"time"
 )
 
 // DefaultRegions are the regions of a cluster that names none.
@@ -33,6 +34,9 @@ type Config struct {
 	Credentials map[string]string
 	// Partitions of a new table, 0 for the node's default.
 	Partitions int
+	// IndexGrace is how long a durable write waits for global indexes to have it,
+	// so that tests may read an index right behind a write. 0 does not wait.
+	IndexGrace time.Duration
 	// LogLevel of the processes started; the in-process nodes use Log.
 	LogLevel slog.Level
 	Log      *slog.Logger

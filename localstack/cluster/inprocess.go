@@ -138,6 +138,7 @@ func (c *Cluster) nodeConfig(plan *layout, place nodePlace) node.Config {
 		Gossip:     place.Gossip,
 		Peers:      plan.peers(place.Region),
 		Partitions: c.config.Partitions,
+		Indexes:    node.IndexConfig{Grace: c.config.IndexGrace},
 		Log:        c.config.Log.With("node", place.Name),
 	}
 	return config

@@ -86,6 +86,9 @@ func (c *Cluster) nodeArgs(plan *layout, place nodePlace, join string) []string 
 	if c.config.Partitions > 0 {
 		args = append(args, "--partitions", strconv.Itoa(c.config.Partitions))
 	}
+	if c.config.IndexGrace > 0 {
+		args = append(args, "--index-grace", c.config.IndexGrace.String())
+	}
 	if join != "" {
 		args = append(args, "--join", join)
 	}

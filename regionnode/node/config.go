@@ -50,6 +50,8 @@ type Config struct {
 
 	// Partitions of a new table that names no number.
 	Partitions int // 1
+	// Indexes says how writes and global indexes keep pace with one another.
+	Indexes IndexConfig
 	// Expiry says how items with a time to live are deleted.
 	Expiry ExpiryConfig
 	// MaxOffset is how far a remote clock may be ahead (I12).
@@ -57,6 +59,17 @@ type Config struct {
 	// Physical is the clock, in nanoseconds since 1970.
 	Physical func() int64 // time.Now
 	Log      *slog.Logger // discards
+}
+
+// IndexConfig says how writes and global indexes keep pace with one another.
+type IndexConfig struct {
+	// MaxRecords and MaxAge bound how far an index may be behind before writes
+	// wait for it.
+	MaxRecords uint64        // 10,000 changes
+	MaxAge     time.Duration // 10 s
+	// Grace is how long a write, once it is durable, waits for the indexes to have
+	// it. With none, who reads an index right behind a write may miss it.
+	Grace time.Duration // none
 }
 
 // fill sets defaults and lists every fault.

@@ -262,6 +262,7 @@ func (n *Node) openPartitions(context.Context) error {
 	partitions, err := partition.NewHost(partition.Config{
 		Node: n.id, Region: n.config.Region, Store: n.store, Clock: n.clock,
 		Send: n.sendRaft, Log: n.config.Log, OnChange: func(partition.Status) { n.relink.raise(); n.reindex.raise() },
+		MaxIndexRecords: n.config.Indexes.MaxRecords, MaxIndexAge: n.config.Indexes.MaxAge, IndexGrace: n.config.Indexes.Grace,
 	})
 	if err != nil {
 		return err

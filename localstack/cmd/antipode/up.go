@@ -51,6 +51,7 @@ start on the same directory has everything.`,
 	flags.BoolVar(&f.config.InMemory, "in-memory", false, "keep everything in memory; gone at the end")
 	flags.BoolVar(&f.config.Processes, "processes", false, "run each node, and each region's functions, as a process of its own")
 	flags.IntVar(&f.config.Partitions, "partitions", 0, "partitions of a new table (0: the node's default)")
+	flags.DurationVar(&f.config.IndexGrace, "index-grace", 20*time.Millisecond, "how long a write waits at most for global indexes to have it; 0 as DynamoDB: a read right behind it may miss it")
 	flags.StringArrayVar(&f.credentials, "credentials", nil, "ACCESS_KEY:SECRET to accept, may be repeated; without any, signatures are not verified")
 	flags.BoolVar(&f.json, "json", false, "print one line of JSON when ready, for scripts")
 	flags.StringVar(&f.logLevel, "log-level", "warn", "debug, info, warn or error; logs go to stderr")

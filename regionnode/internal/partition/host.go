@@ -48,7 +48,11 @@ type Config struct {
 	// before writes wait for them: 10,000 changes, 10 s when 0.
 	MaxIndexRecords uint64
 	MaxIndexAge     time.Duration
-	Log             *slog.Logger
+	// IndexGrace is how long a write, once it is durable, waits for global indexes
+	// to have it, so that a reader who comes at once mostly finds it there. 0 does
+	// not wait.
+	IndexGrace time.Duration
+	Log        *slog.Logger
 	// OnChange hears of every change of a partition's leader or term. It is
 	// called on a worker and must not block.
 	OnChange func(Status)

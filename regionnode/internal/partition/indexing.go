@@ -295,10 +295,47 @@ func (p *Partition) behind(v *view) (bool, <-chan struct{}, error) {
 			return false, nil, nil
 		}
 	}
+	return true, x.next(), nil
+}
+
+// next is closed at the next report; x.mu is held.
+func (x *indexing) next() <-chan struct{} {
 	if x.moved == nil {
 		x.moved = make(chan struct{})
 	}
-	return true, x.moved, nil
+	return x.moved
+}
+
+// linger gives global indexes their moment to take in what was written; see
+// Config.IndexGrace.
+func (p *Partition) linger(ctx context.Context) {
+	v := p.view()
+	if p.host.cfg.IndexGrace <= 0 || len(v.schema.globals) == 0 {
+		return
+	}
+	x := &p.indexing
+	x.mu.Lock()
+	through, end := p.indexedThrough(v)
+	moved := x.next()
+	x.mu.Unlock()
+	if through >= end {
+		return
+	}
+	grace := time.NewTimer(p.host.cfg.IndexGrace)
+	defer grace.Stop()
+	for through < end {
+		select {
+		case <-moved:
+		case <-grace.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+		x.mu.Lock()
+		through, _ = p.indexedThrough(v)
+		moved = x.next()
+		x.mu.Unlock()
+	}
 }
 
 // indexedThrough is the last sequence that all global indexes have, and the last

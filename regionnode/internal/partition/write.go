@@ -20,6 +20,9 @@ func (p *Partition) Write(ctx context.Context, r *regionnode.WriteRequest) (*reg
 	for {
 		resp, err := p.writeOnce(ctx, r)
 		if !errors.Is(err, errNotApplied) {
+			if err == nil {
+				p.linger(ctx)
+			}
 			return resp, p.outward(err)
 		}
 	}
@@ -129,6 +132,7 @@ func (p *Partition) BatchWrite(ctx context.Context, r *regionnode.BatchWriteRequ
 			}
 		}
 	}
+	p.linger(ctx)
 	return out, nil
 }
 
