@@ -97,9 +97,10 @@ func (h *host) SetDescriptor(ctx context.Context, r *controller.DescriptorReques
 	return nil
 }
 
-// OpenLink is part of controller.Host. The position is fixed before the link
-// appears among the log's readers, so no record can be trimmed in between; a
-// crash between the two leaves a position that the next call finds.
+// OpenLink is part of controller.Host. The region becomes a reader of the log
+// before its position is fixed; a log that has a reader without a position is
+// not trimmed, so nothing is lost in between, and a crash there is mended by the
+// next call.
 func (h *host) OpenLink(ctx context.Context, r *controller.LinkRequest) (*controller.Progress, error) {
 	p, err := h.led(r.Partition)
 	if err != nil {
@@ -169,9 +170,12 @@ func (h *host) progress(p *partition.Partition, to replication.Region) (*control
 	return &controller.Progress{Partition: s.ID, Start: acked, End: p.LogEnd(), Acked: acked}, nil
 }
 
-// backfillRecords bounds one page: a page is applied durably in the other region
-// before the next is read.
-const backfillRecords = 1000
+// A Backfill call ships one stretch of a partition, in several batches at once,
+// and returns when the other region has all of it durably.
+const (
+	backfillRecords = 20_000
+	backfillBytes   = 16 << 20
+)
 
 // Backfill is part of controller.Host.
 func (h *host) Backfill(ctx context.Context, r *controller.BackfillRequest) (*controller.BackfillResponse, error) {
@@ -182,41 +186,44 @@ func (h *host) Backfill(ctx context.Context, r *controller.BackfillRequest) (*co
 	if s := p.Status(); !s.Leading {
 		return nil, &regionnode.NotLeader{Partition: s.ID, Leader: s.Leader}
 	}
-	page := &snapshotPage{partition: p, group: groupOf(p)}
+	stretch := &stretch{partition: p, group: groupOf(p)}
 	out := &controller.BackfillResponse{After: r.After}
-	_, err = h.links.group.Backfill(ctx, page, replication.Region(r.To), r.After, func(key []byte) error {
+	_, err = h.links.group.Backfill(ctx, stretch, replication.Region(r.To), r.After, func(key []byte) error {
 		out.After = key
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("back-fill %s from partition %d: %w", r.To, r.Partition, err)
 	}
-	out.Done, out.Records = !page.more, page.records
+	out.Done, out.Records = stretch.ended, stretch.records
 	return out, nil
 }
 
-// snapshotPage reads one page of a partition's versions (link.Snapshotter).
-type snapshotPage struct {
+// stretch reads a partition's versions page by page until the bounds of one call
+// are reached (link.Snapshotter).
+type stretch struct {
 	partition *partition.Partition
 	group     string
-	read      bool
-	more      bool
 	records   int
+	bytes     int
+	ended     bool // at the partition's end
 }
 
 // ID is part of link.Snapshotter.
-func (s *snapshotPage) ID() link.SourceID {
+func (s *stretch) ID() link.SourceID {
 	return link.SourceID{Group: s.group, Partition: uint64(s.partition.ID())}
 }
 
-// Next is part of link.Snapshotter: the first call answers with the page, the
-// second with its end.
-func (s *snapshotPage) Next(ctx context.Context, after []byte, _, _ int) ([]replication.Record, error) {
-	if s.read {
+// Next is part of link.Snapshotter.
+func (s *stretch) Next(ctx context.Context, after []byte, maxRecords, maxBytes int) ([]replication.Record, error) {
+	if s.ended || s.records >= backfillRecords || s.bytes >= backfillBytes {
 		return nil, nil
 	}
-	s.read = true
-	records, more, err := s.partition.ScanVersions(ctx, after, backfillRecords)
-	s.more, s.records = more, len(records)
+	records, more, err := s.partition.ScanVersions(ctx, after, maxRecords, maxBytes)
+	s.ended = !more
+	s.records += len(records)
+	for i := range records {
+		s.bytes += replication.RecordSize(&records[i])
+	}
 	return records, err
 }

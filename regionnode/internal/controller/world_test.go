@@ -775,7 +775,7 @@ func (h *testHost) Backfill(ctx context.Context, r *BackfillRequest) (out *Backf
 		if err != nil {
 			return err
 		}
-		records, more, err := p.ScanVersions(ctx, r.After, 7)
+		records, more, err := p.ScanVersions(ctx, r.After, 7, 1<<20)
 		if err != nil {
 			return err
 		}

@@ -150,7 +150,7 @@ func TestConfigureLog(t *testing.T) {
 	if err != nil || len(recs) != 1 || !recs[0].Delete || string(recs[0].Old) != string(gone.Encode()) {
 		t.Fatal(recs, err)
 	}
-	stored, _, err := p.ScanVersions(ctx, nil, 10)
+	stored, _, err := p.ScanVersions(ctx, nil, 10, 1<<30)
 	if err != nil || len(stored) != 1 || !stored[0].Delete || stored[0].Version != recs[0].Version {
 		t.Fatal(stored, err)
 	}

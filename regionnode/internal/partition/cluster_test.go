@@ -427,7 +427,7 @@ func (c *cluster) converge() {
 		for p.Status().Applied < l.Status().Applied {
 			runtime.Gosched() // replicas apply on their own
 		}
-		recs, _, err := p.ScanVersionsHere(nil, 1<<20)
+		recs, _, err := p.ScanVersionsHere(nil, 1<<20, 1<<30)
 		if err != nil {
 			c.t.Fatal(err)
 		}

@@ -123,7 +123,7 @@ func checkLog(t rapid.TB, p *partition.Partition) {
 		}
 		at = end
 	}
-	recs, _, err := p.ScanVersions(ctx, nil, 1<<20)
+	recs, _, err := p.ScanVersions(ctx, nil, 1<<20, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -181,7 +181,7 @@ func (p *Partition) evaluateExpiry(ctx context.Context, key []byte, now time.Tim
 	}
 	v := p.view()
 	x, on := expiryOf(v, now)
-	if !on || !v.spec.hashes().Contains(key) || p.marked(key) != nil {
+	if !on || v.schema.leaving || !v.spec.hashes().Contains(key) || p.marked(key) != nil {
 		return nil, nil
 	}
 	e := evaluation{p: p, view: v, key: key}

@@ -79,7 +79,7 @@ func applyShuffled(t *testing.T, rt *rapid.T, recs []replication.Record) string 
 	}
 	checkIndexes(rt, p)
 	checkLog(rt, p)
-	stored, _, err := p.ScanVersions(ctx, nil, 1000)
+	stored, _, err := p.ScanVersions(ctx, nil, 1000, 1<<30)
 	if err != nil {
 		rt.Fatal(err)
 	}

@@ -11,18 +11,19 @@ import (
 
 // ScanVersions reads current values in key order, with versions, contexts and
 // tombstones: what a table replica is back-filled from. after is the key of the
-// last record of the page before, nil for the first page. It is served by the
-// leader, from state as new as the call (I9).
-func (p *Partition) ScanVersions(ctx context.Context, after []byte, max int) (recs []replication.Record, more bool, err error) {
+// last record of the page before, nil for the first page. A page has at most max
+// records of about maxBytes, and at least one if there is one. It is served by
+// the leader, from state as new as the call (I9).
+func (p *Partition) ScanVersions(ctx context.Context, after []byte, max, maxBytes int) (recs []replication.Record, more bool, err error) {
 	if err := p.confirm(ctx); err != nil {
 		return nil, false, err
 	}
-	return p.ScanVersionsHere(after, max)
+	return p.ScanVersionsHere(after, max, maxBytes)
 }
 
 // ScanVersionsHere is ScanVersions of this replica's own state, which may be
 // behind the leader's.
-func (p *Partition) ScanVersionsHere(after []byte, max int) (recs []replication.Record, more bool, err error) {
+func (p *Partition) ScanVersionsHere(after []byte, max, maxBytes int) (recs []replication.Record, more bool, err error) {
 	spec := p.view().spec
 	span := keys.DataSpan(spec.Table, 0, spec.hashes())
 	if after != nil {
@@ -33,8 +34,10 @@ func (p *Partition) ScanVersionsHere(after []byte, max int) (recs []replication.
 		return nil, false, err
 	}
 	defer it.Close()
+	size := 0
 	for ok := it.First(); ok; ok = it.Next() {
-		if len(recs) == max {
+		size += len(it.Key()) + len(it.Value())
+		if len(recs) == max || len(recs) > 0 && size > maxBytes {
 			return recs, true, nil
 		}
 		s, err := decodeStored(bytes.Clone(it.Value()))

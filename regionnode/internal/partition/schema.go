@@ -14,6 +14,10 @@ type schema struct {
 	// kind they must have.
 	indexed []indexedAttribute
 	globals []globalIndex
+	// leaving: the table, or this region's replica of it, is being deleted. It
+	// takes no writes of its own any more, so that its log comes to an end that
+	// the other regions can reach.
+	leaving bool
 }
 
 // localIndex is a local secondary index.
@@ -64,7 +68,13 @@ func newSchema(d *table.Descriptor) *schema {
 		s.index(d, &d.Globals[i])
 	}
 	s.globals = globalIndexes(d)
+	s.leaving = leaving(d)
 	return s
+}
+
+func leaving(d *table.Descriptor) bool {
+	own := d.Replica(d.Region)
+	return d.Status == table.Deleting || own != nil && own.Status == table.Deleting
 }
 
 // index notes an index's key attributes that the table's key has not.

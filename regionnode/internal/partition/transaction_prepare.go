@@ -175,6 +175,9 @@ func (n *prepareRound) evaluate(ctx context.Context, w *regionnode.Write, vote *
 	if err != nil {
 		return nil, err
 	}
+	if v.schema.leaving {
+		return nil, apierr.NotFound()
+	}
 	closed := p.lag()
 	e := evaluation{p: p, view: v, key: w.Key}
 	defer e.close()

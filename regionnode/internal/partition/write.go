@@ -81,6 +81,9 @@ func (p *Partition) evaluate(ctx context.Context, t *regionnode.Target, w *regio
 	if err != nil {
 		return nil, nil, err
 	}
+	if v.schema.leaving {
+		return nil, nil, apierr.NotFound()
+	}
 	if p.marked(w.Key) != nil {
 		return nil, nil, errConflict()
 	}
