@@ -2,8 +2,10 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -184,5 +186,78 @@ func TestReplicaUnderWrites(t *testing.T) {
 	}
 	for i := range wrote {
 		awaitText(t, away, name, fmt.Sprint("during-", i), "x")
+	}
+}
+
+// TestRemoveReplicaUnderWrites removes a replica while clients write in its
+// region: what was acknowledged there is in the region that stays.
+func TestRemoveReplicaUnderWrites(t *testing.T) {
+	home, away := target.regions[0], target.regions[1]
+	name := newTable(t, home)
+	addReplica(t, home, name, away)
+	var lock sync.Mutex
+	var acked []string
+	var group sync.WaitGroup
+	for w := range 4 {
+		group.Go(func() {
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("w%d-%d", w, i)
+				_, err := in(away).PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &name, Item: map[string]types.AttributeValue{
+					"id": &types.AttributeValueMemberS{Value: id}, "text": &types.AttributeValueMemberS{Value: "x"},
+				}})
+				if err != nil {
+					return // the replica is gone
+				}
+				lock.Lock()
+				acked = append(acked, id)
+				lock.Unlock()
+			}
+		})
+	}
+	eventually(t, "some writes", func(context.Context) (string, bool) {
+		lock.Lock()
+		defer lock.Unlock()
+		return fmt.Sprint(len(acked)), len(acked) > 100
+	})
+	_, err := in(home).UpdateTable(t.Context(), &dynamodb.UpdateTableInput{
+		TableName:      &name,
+		ReplicaUpdates: []types.ReplicationGroupUpdate{{Delete: &types.DeleteReplicationGroupMemberAction{RegionName: aws.String(away)}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	group.Wait()
+	eventually(t, "the replica's end", func(ctx context.Context) (string, bool) {
+		_, err := in(away).DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
+		var gone *types.ResourceNotFoundException
+		return fmt.Sprint(err), errors.As(err, &gone)
+	})
+	awaitTable(t, home, name)
+	lost := 0
+	for _, id := range acked {
+		if got, err := text(t.Context(), home, name, id); err != nil || got != "x" {
+			lost++
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d acknowledged writes are lost", lost, len(acked))
+	}
+}
+
+// TestReplicaOfLargeItems adds a replica to a table whose items together are far
+// more than one message between regions holds.
+func TestReplicaOfLargeItems(t *testing.T) {
+	home, away := target.regions[0], target.regions[1]
+	name := newTable(t, home)
+	const items = 60
+	large := strings.Repeat("x", 390_000)
+	for i := range items {
+		put(t, home, name, fmt.Sprint(i), large)
+	}
+	addReplica(t, home, name, away)
+	for i := range items {
+		if got, err := text(t.Context(), away, name, fmt.Sprint(i)); err != nil || got != large {
+			t.Fatalf("item %d: %d bytes, %v", i, len(got), err)
+		}
 	}
 }
