@@ -85,7 +85,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.metrics = newMetrics(n)
 	for _, step := range []func(context.Context) error{
-		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openStreams, n.openExpiry, n.openTransactions, n.serve, n.register, n.openAdmin,
+		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openCounts, n.openStreams, n.openExpiry, n.openTransactions, n.serve, n.register, n.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close())

@@ -75,6 +75,7 @@ type Catalog struct {
 	// trusted is unset while an outcome is unknown: the state must be loaded anew.
 	trusted bool
 	watch   chan struct{} // closed at the next change
+	counts  counts
 }
 
 // New makes a catalog; it reads nothing yet.

@@ -97,6 +97,7 @@ func (t *txn) addPartitions(base, id table.ID, index string, n int, nodes []ring
 		return apierr.New(apierr.InternalServerError, "Internal server error: no node takes partitions")
 	}
 	starts := ring.Divide(n)
+	leads := t.s.leads()
 	for i, start := range starts {
 		p := Partition{
 			ID: table.PartitionID(t.id()), Base: base, Table: id, Index: index, Start: start,
@@ -109,6 +110,8 @@ func (t *txn) addPartitions(base, id table.ID, index string, n int, nodes []ring
 		if err != nil {
 			return err
 		}
+		t.s.rotate(chosen, leads)
+		leads[table.NodeID(chosen[0])]++
 		for _, id := range chosen {
 			p.Replicas = append(p.Replicas, table.NodeID(id))
 			nodes[slices.IndexFunc(nodes, func(n ring.Node) bool { return n.ID == id })].Load++
@@ -120,6 +123,29 @@ func (t *txn) addPartitions(base, id table.ID, index string, n int, nodes []ring
 	return nil
 }
 
+// leads counts on how many partitions each node comes first.
+func (s *state) leads() map[table.NodeID]int {
+	out := make(map[table.NodeID]int, len(s.nodes))
+	for _, partitions := range s.partitions {
+		for _, p := range partitions {
+			out[p.Replicas[0]]++
+		}
+	}
+	return out
+}
+
+// rotate puts the node first that comes first least often; the first replica is
+// where the leader should be.
+func (s *state) rotate(chosen []uint64, leads map[table.NodeID]int) {
+	first := 0
+	for i := range chosen {
+		if leads[table.NodeID(chosen[i])] < leads[table.NodeID(chosen[first])] {
+			first = i
+		}
+	}
+	chosen[0], chosen[first] = chosen[first], chosen[0]
+}
+
 // DescribeTable implements regionnode.Tables.
 func (c *Catalog) DescribeTable(ctx context.Context, name string) (*table.Descriptor, error) {
 	var d *table.Descriptor
@@ -128,7 +154,7 @@ func (c *Catalog) DescribeTable(ctx context.Context, name string) (*table.Descri
 		if row == nil {
 			return apierr.TableMissing(name)
 		}
-		d = row.Descriptor
+		d = c.counted(s, row.Descriptor)
 		return nil
 	})
 	return d, err
