@@ -1,9 +1,9 @@
 package partition
 
 import (
-	"math"
 	"time"
 
+	"antipode/regionnode/internal/transaction/protocol"
 	"antipode/replication/hlc"
 )
 
@@ -47,7 +47,7 @@ func (h *holds) below(t hlc.Timestamp, physical int64) hlc.Timestamp {
 		t = earliest(t, hlc.Timestamp{Wall: physical - int64(closedLag)})
 	}
 	for held := range h.times {
-		t = earliest(t, before(held))
+		t = protocol.Below(t, held)
 	}
 	return t
 }
@@ -57,14 +57,6 @@ func earliest(a, b hlc.Timestamp) hlc.Timestamp {
 		return b
 	}
 	return a
-}
-
-// before is the newest time before t.
-func before(t hlc.Timestamp) hlc.Timestamp {
-	if t.Logical > 0 {
-		return hlc.Timestamp{Wall: t.Wall, Logical: t.Logical - 1}
-	}
-	return hlc.Timestamp{Wall: t.Wall - 1, Logical: math.MaxUint32}
 }
 
 // hold refuses proposals that prepare what is closed, and keeps the times of the

@@ -11,6 +11,8 @@
 package protocol
 
 import (
+	"math"
+
 	"antipode/regionnode"
 	"antipode/replication/hlc"
 )
@@ -115,4 +117,23 @@ func Commit(it Item, id regionnode.TransactionID, c Change, remembers bool) (Eff
 // Holds tells whether a cancel of attempt id has a mark to take away.
 func Holds(it Item, id regionnode.TransactionID) bool {
 	return it.Pending != nil && *it.Pending == id
+}
+
+// Below is the newest time up to t that a partition may close while the attempts
+// of the given times have marks there: what they commit is newer.
+func Below(t hlc.Timestamp, pending ...hlc.Timestamp) hlc.Timestamp {
+	for _, p := range pending {
+		if !t.Less(p) {
+			t = before(p)
+		}
+	}
+	return t
+}
+
+// before is the newest time before t.
+func before(t hlc.Timestamp) hlc.Timestamp {
+	if t.Logical > 0 {
+		return hlc.Timestamp{Wall: t.Wall, Logical: t.Logical - 1}
+	}
+	return hlc.Timestamp{Wall: t.Wall - 1, Logical: math.MaxUint32}
 }
