@@ -25,6 +25,9 @@ func updateItem(c *call, in *wire.UpdateItemInput) error {
 	if err := refuseKeyUpdate(d, w.Update); err != nil {
 		return err
 	}
+	if in.UpdateExpression.Set && w.Update.Charge() > table.MaxItemSize {
+		return apierr.Invalid("Item size to update has exceeded the maximum allowed size")
+	}
 	if w.Key, err = d.Key.Key(nil, in.Key); err != nil {
 		return err
 	}

@@ -232,7 +232,7 @@ func (c *checks) scalar(p *printer, key string, mm member, field string) {
 		rule := c.rule(mm.Shape, s)
 		if set, ok := namelessEnums[key]; ok {
 			inside, lone := loneEnums[key]
-			p.f("v.nameless(%s, &%s, %q, %v, %v)", field, rule, set, lone, !lone || inside)
+			p.f("v.nameless(%q, %s, &%s, %q, %v, %v)", mm.Name, field, rule, set, lone, !lone || inside)
 			return
 		}
 		p.f("v.text(%q, %s, &%s)", mm.Name, field, rule)

@@ -21,7 +21,7 @@ var memberOrder = map[string][]string{
 	"CreateGlobalSecondaryIndexAction": {"Projection", "IndexName", "ProvisionedThroughput", "KeySchema"},
 	"ProvisionedThroughput":            {"WriteCapacityUnits", "ReadCapacityUnits"},
 	"PutItemInput":                     {"ReturnConsumedCapacity", "TableName", "Item", "ConditionalOperator", "Expected", "ReturnValues", "ReturnItemCollectionMetrics"},
-	"UpdateItemInput":                  {"ReturnConsumedCapacity", "TableName", "ReturnItemCollectionMetrics", "ReturnValues", "Key", "ConditionalOperator", "Expected", "AttributeUpdates"},
+	"UpdateItemInput":                  {"ReturnConsumedCapacity", "TableName", "ReturnItemCollectionMetrics", "ReturnValues", "ConditionalOperator", "Key", "Expected", "AttributeUpdates"},
 	"DeleteItemInput":                  {"ReturnConsumedCapacity", "TableName", "ReturnValues", "ReturnItemCollectionMetrics", "Key", "ConditionalOperator", "Expected"},
 	"GetItemInput":                     {"ReturnConsumedCapacity", "AttributesToGet", "TableName", "Key"},
 	"QueryInput":                       {"ConditionalOperator", "Select", "IndexName", "ReturnConsumedCapacity", "QueryFilter", "TableName", "AttributesToGet", "Limit", "KeyConditions"},

@@ -34,9 +34,11 @@ var tableName = rule{min: 3, max: 255, pattern: "[a-zA-Z0-9_.-]+", match: isName
 
 // validate checks in against the model. Operations of the newer layer check
 // bounds first, and alone; what remains is collected and counted.
-func (v *validator) validate(op Operation, in Input) error {
-	*v = validator{op: op, phase: everything, path: v.path[:0]}
-	if traits[op].limitsFirst {
+//
+// older checks as the older layer does whatever the operation is.
+func (v *validator) validate(op Operation, in Input, older bool) error {
+	*v = validator{op: op, phase: everything, older: older, path: v.path[:0]}
+	if traits[op].limitsFirst && !older {
 		v.phase = limits
 		if in.check(v); v.lone == nil {
 			v.phase = remainder
@@ -78,6 +80,7 @@ const (
 type validator struct {
 	op    Operation
 	phase phase
+	older bool
 	path  []step
 	found []string
 	// lone is a violation that is answered alone.
@@ -244,7 +247,10 @@ func (v *validator) str(member, s string, r *rule) {
 		}
 	case r.table:
 		// The model allows for an ARN; a name has tighter rules.
-		if !strings.HasPrefix(s, "arn:") {
+		switch {
+		case v.older && s == "":
+			v.violate(member, s, atLeast("length", 1))
+		case !strings.HasPrefix(s, "arn:"):
 			v.strict(member, s, &tableName)
 		}
 	case v.phase == everything:
@@ -306,10 +312,15 @@ func patternConstraint(pattern string) string {
 	return "Member must satisfy regular expression pattern: " + pattern
 }
 
-// nameless checks an enum that the newer layer words without member and value.
+// nameless checks an enum that the newer layer words without member and value;
+// the older one names member.
 // lone: the violation is answered alone, inside the envelope or bare.
-func (v *validator) nameless(s Opt[string], r *rule, set string, lone, inside bool) {
+func (v *validator) nameless(member string, s Opt[string], r *rule, set string, lone, inside bool) {
 	if !s.Set || v.phase == limits || r.has(s.Value) {
+		return
+	}
+	if v.older {
+		v.violate(member, s.Value, enumConstraint(r.enum))
 		return
 	}
 	violation := "Failed to satisfy constraint: Member must satisfy enum value set: " + set

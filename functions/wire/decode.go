@@ -22,7 +22,10 @@ func Decode(op Operation, body []byte) (Input, error) {
 	d.body(in)
 	err := d.err
 	if err == nil {
-		err = d.check.validate(op, in)
+		older := readsOlder(in, d.deep)
+		if err = d.check.validate(op, in, older); err == nil && older {
+			err = refuseReturn(in)
+		}
 	}
 	if err == nil {
 		err = d.bad
@@ -59,7 +62,10 @@ type decoder struct {
 	err  error
 	// bad is the first fault inside an attribute value. DynamoDB reports it only
 	// when the request's shape is in order.
-	bad   error
+	bad error
+	// deep: a value nests so deep that a single-item write reads the request in
+	// the older form.
+	deep  bool
 	batch statements
 	check validator
 }
@@ -74,7 +80,7 @@ func (d *decoder) release() {
 
 func (d *decoder) reset(op Operation, body []byte) {
 	d.s.Init(body)
-	d.op, d.name, d.err, d.bad, d.batch = op, nil, nil, nil, statements{}
+	d.op, d.name, d.err, d.bad, d.deep, d.batch = op, nil, nil, nil, false, statements{}
 }
 
 // body reads the whole document.
@@ -288,6 +294,7 @@ func (d *decoder) postpone(err error, start jsonscan.Scanner) {
 		d.fail(err)
 		return
 	}
+	d.deep = d.deep || fault.Abyss
 	if d.op == BatchExecuteStatement {
 		d.batch.keep(d.op, fault)
 		return

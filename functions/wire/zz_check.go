@@ -462,12 +462,12 @@ func (in *DeleteItemInput) check(v *validator) {
 		v.noTable()
 	}
 	v.text("TableName", in.TableName, &ruleTableArn)
-	v.nameless(in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", false, true)
+	v.nameless("ReturnValues", in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", false, true)
 	v.text("ReturnItemCollectionMetrics", in.ReturnItemCollectionMetrics, &ruleReturnItemCollectionMetrics)
 	if in.Key == nil {
 		v.null("Key")
 	}
-	v.nameless(in.ConditionalOperator, &ruleConditionalOperator, "[ALL, OR]", false, true)
+	v.nameless("ConditionalOperator", in.ConditionalOperator, &ruleConditionalOperator, "[ALL, OR]", false, true)
 	for i := range in.Expected {
 		v.enterKey("Expected", in.Expected[i].Key)
 		in.Expected[i].Value.check(v)
@@ -1130,13 +1130,13 @@ func (in *PutItemInput) check(v *validator) {
 	if in.Item == nil {
 		v.null("Item")
 	}
-	v.nameless(in.ConditionalOperator, &ruleConditionalOperator, "[ALL, OR]", false, true)
+	v.nameless("ConditionalOperator", in.ConditionalOperator, &ruleConditionalOperator, "[ALL, OR]", false, true)
 	for i := range in.Expected {
 		v.enterKey("Expected", in.Expected[i].Key)
 		in.Expected[i].Value.check(v)
 		v.leave()
 	}
-	v.nameless(in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", false, true)
+	v.nameless("ReturnValues", in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", false, true)
 	v.text("ReturnItemCollectionMetrics", in.ReturnItemCollectionMetrics, &ruleReturnItemCollectionMetrics)
 	for i := range in.ExpressionAttributeNames {
 		v.enterKey("ExpressionAttributeNames", in.ExpressionAttributeNames[i].Key)
@@ -1164,7 +1164,7 @@ func (in *PutResourcePolicyInput) check(v *validator) {
 }
 
 func (in *QueryInput) check(v *validator) {
-	v.nameless(in.ConditionalOperator, &ruleConditionalOperator, "[ALL, OR]", true, false)
+	v.nameless("ConditionalOperator", in.ConditionalOperator, &ruleConditionalOperator, "[ALL, OR]", true, false)
 	v.text("Select", in.Select, &ruleSelect)
 	v.text("IndexName", in.IndexName, &ruleIndexName)
 	v.text("ReturnConsumedCapacity", in.ReturnConsumedCapacity, &ruleReturnConsumedCapacity)
@@ -1773,11 +1773,11 @@ func (in *UpdateItemInput) check(v *validator) {
 	}
 	v.text("TableName", in.TableName, &ruleTableArn)
 	v.text("ReturnItemCollectionMetrics", in.ReturnItemCollectionMetrics, &ruleReturnItemCollectionMetrics)
-	v.nameless(in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", true, true)
+	v.nameless("ReturnValues", in.ReturnValues, &ruleReturnValue, "[ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]", true, true)
+	v.nameless("ConditionalOperator", in.ConditionalOperator, &ruleConditionalOperator, "[ALL, OR]", false, true)
 	if in.Key == nil {
 		v.null("Key")
 	}
-	v.nameless(in.ConditionalOperator, &ruleConditionalOperator, "[ALL, OR]", false, true)
 	for i := range in.Expected {
 		v.enterKey("Expected", in.Expected[i].Key)
 		in.Expected[i].Value.check(v)

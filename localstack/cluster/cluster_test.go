@@ -124,6 +124,34 @@ func start(t *testing.T, config Config) *Cluster {
 	return c
 }
 
+// TestFewerNodes: a directory with the data of two nodes is not started with
+// one, and is with as many as it has when none are named.
+func TestFewerNodes(t *testing.T) {
+	config := Config{Regions: []string{"us-east-1", "eu-west-1"}, NodesPerRegion: 2, Dir: t.TempDir()}
+	if err := start(t, config).Close(); err != nil {
+		t.Fatal(err)
+	}
+	config.NodesPerRegion = 1
+	if _, err := Start(t.Context(), config); err == nil || !strings.Contains(err.Error(), "--nodes 2") {
+		t.Fatalf("got %v", err)
+	}
+	config.NodesPerRegion = 0
+	config.Regions = config.Regions[:1]
+	c := start(t, config)
+	if got := len(c.Info().Regions[0].Nodes); got != 2 {
+		t.Errorf("%d nodes, want 2", got)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The region that was left out keeps its place.
+	config.Regions = []string{"us-east-1", "eu-west-1"}
+	c = start(t, config)
+	if got := len(c.Info().Regions[1].Nodes); got != 2 {
+		t.Errorf("%d nodes in the region that was away, want 2", got)
+	}
+}
+
 // TestSecondStartOnSameData is refused with a sentence.
 func TestSecondStartOnSameData(t *testing.T) {
 	config := Config{Regions: []string{"us-east-1"}, Dir: t.TempDir()}

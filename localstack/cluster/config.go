@@ -15,12 +15,18 @@ var DefaultRegions = []string{"us-east-1", "eu-west-1", "ap-northeast-1"}
 type Config struct {
 	// Regions by name, each once, at most 16.
 	Regions []string
-	// NodesPerRegion is at least 1. The first node of a region holds its catalog.
+	// NodesPerRegion is how many nodes each region has; 0 is as many as the data
+	// directory knows, or one. The first node of a region holds its catalog; with
+	// replication, the first nodes do.
 	NodesPerRegion int
+	// Replication is how many nodes of a region hold each partition; default 1, at
+	// most NodesPerRegion.
+	Replication int
 	// Port serves every region; region i (from 1) also listens on Port+i. 0
 	// takes free ports.
 	Port int
-	// Host is the address to listen on, 127.0.0.1 when empty.
+	// Host is the address to serve clients on, 127.0.0.1 when empty. What nodes say
+	// to one another stays on loopback.
 	Host string
 	// Dir keeps data and the layout file; unused when InMemory.
 	Dir      string
@@ -49,8 +55,8 @@ func (c *Config) fill() error {
 	if len(c.Regions) == 0 {
 		c.Regions = DefaultRegions
 	}
-	if c.NodesPerRegion == 0 {
-		c.NodesPerRegion = 1
+	if c.Replication == 0 {
+		c.Replication = 1
 	}
 	if c.Host == "" {
 		c.Host = "127.0.0.1"
@@ -72,8 +78,11 @@ func (c *Config) fill() error {
 	if len(c.Regions) > 16 {
 		faults = append(faults, fmt.Errorf("%d regions: at most 16", len(c.Regions)))
 	}
-	if c.NodesPerRegion < 1 || c.NodesPerRegion > 99 {
+	if c.NodesPerRegion < 0 || c.NodesPerRegion > 99 {
 		faults = append(faults, fmt.Errorf("%d nodes per region: 1 to 99", c.NodesPerRegion))
+	}
+	if c.Replication < 1 || c.Replication > 7 {
+		faults = append(faults, fmt.Errorf("replication %d: 1 to 7", c.Replication))
 	}
 	if c.Port < 0 || c.Port+len(c.Regions) > 65535 {
 		faults = append(faults, fmt.Errorf("port %d: 0 to %d", c.Port, 65535-len(c.Regions)))

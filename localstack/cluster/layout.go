@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -15,6 +17,9 @@ import (
 // so that a node finds its peers again after a restart.
 type layout struct {
 	Nodes []nodePlace `json:"nodes"`
+	// Founders is how many nodes of each region started it together and hold its
+	// catalog; 0 and 1 are the first one.
+	Founders int `json:"founders,omitempty"`
 }
 
 // nodePlace is one node's part of a layout.
@@ -29,20 +34,31 @@ type nodePlace struct {
 
 const layoutFile = "cluster.json"
 
+// internalHost is where nodes listen for one another, whatever address clients
+// are served on: rpc, gossip and administration are not protected here.
+const internalHost = "127.0.0.1"
+
 // planLayout reads the layout of an earlier start, adds what is missing, moves
-// nodes whose ports somebody else took meanwhile, and saves it.
+// nodes whose ports somebody else took meanwhile, and saves it. Nodes of regions
+// that are not started now stay in it: to the others they are down.
 func planLayout(c *Config) (*layout, error) {
 	old, err := loadLayout(c)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.chooseNodes(old); err != nil {
 		return nil, err
 	}
 	known := map[string]nodePlace{}
 	for _, p := range old.Nodes {
 		known[p.Name] = p
 	}
-	ports := portPicker{host: c.Host}
+	var ports portPicker
 	defer ports.release()
-	var out layout
+	out := layout{Founders: old.Founders}
+	if len(old.Nodes) == 0 && c.Replication > 1 {
+		out.Founders = c.Replication
+	}
 	for _, region := range c.Regions {
 		for i := range c.NodesPerRegion {
 			place := known[fmt.Sprintf("%s-%d", region, i+1)]
@@ -56,8 +72,62 @@ func planLayout(c *Config) (*layout, error) {
 			out.Nodes = append(out.Nodes, place)
 		}
 	}
-	return &out, saveLayout(c, &out)
+	for _, p := range old.Nodes {
+		if !slices.Contains(c.Regions, p.Region) {
+			c.Log.Warn("a region of this data directory is not started: the others see it as down", "region", p.Region, "node", p.Name)
+			out.Nodes = append(out.Nodes, p)
+		}
+	}
+	return &out, saveLayout(c, old, &out)
 }
+
+// chooseNodes settles how many nodes a region has: as many as the data directory
+// knows when none are asked for, and never fewer, for they hold data.
+func (c *Config) chooseNodes(old *layout) error {
+	most := map[string]int{}
+	have := 0
+	for _, p := range old.Nodes {
+		if slices.Contains(c.Regions, p.Region) {
+			most[p.Region]++
+			have = max(have, most[p.Region])
+		}
+	}
+	switch {
+	case c.NodesPerRegion == 0:
+		c.NodesPerRegion = max(have, 1)
+	case c.NodesPerRegion < have:
+		return fmt.Errorf("%s has data of %d nodes per region: start it with --nodes %d or more, or without --nodes", c.Dir, have, have)
+	}
+	if c.Replication > c.NodesPerRegion {
+		return fmt.Errorf("replication %d needs as many nodes in each region, not %d", c.Replication, c.NodesPerRegion)
+	}
+	return nil
+}
+
+// joins is whom a node's gossip looks for, and how many nodes start the region
+// with it: the first node alone, or the founders together.
+func (l *layout) joins(place nodePlace) (seeds []string, expect int) {
+	n := 0
+	for _, p := range l.Nodes {
+		if p.Region != place.Region {
+			continue
+		}
+		if n++; p.Name == place.Name {
+			if n <= l.Founders {
+				expect = l.Founders
+			}
+			if l.Founders > 1 {
+				continue
+			}
+			break
+		}
+		seeds = append(seeds, p.Gossip)
+	}
+	return seeds, expect
+}
+
+// together tells whether a region's nodes need one another to start.
+func (l *layout) together() bool { return l.Founders > 1 }
 
 func loadLayout(c *Config) (*layout, error) {
 	var l layout
@@ -77,8 +147,8 @@ func loadLayout(c *Config) (*layout, error) {
 	return &l, nil
 }
 
-func saveLayout(c *Config, l *layout) error {
-	if c.InMemory {
+func saveLayout(c *Config, old, l *layout) error {
+	if c.InMemory || slices.Equal(old.Nodes, l.Nodes) {
 		return nil
 	}
 	data, err := json.MarshalIndent(l, "", "  ")
@@ -105,8 +175,7 @@ func writeFile(path string, data []byte) error {
 // portPicker finds free ports and holds each until all are found, so that none
 // is given twice. A port is good for TCP and UDP: gossip uses both.
 type portPicker struct {
-	host string
-	held []interface{ Close() error }
+	held []io.Closer
 }
 
 func (p *portPicker) release() {
@@ -121,7 +190,7 @@ func (p *portPicker) keepOrPick(addr string) (string, error) {
 		return addr, nil
 	}
 	for range 100 {
-		probe, err := net.Listen("tcp", net.JoinHostPort(p.host, "0"))
+		probe, err := net.Listen("tcp", net.JoinHostPort(internalHost, "0"))
 		if err != nil {
 			return "", fmt.Errorf("find a free port: %w", err)
 		}
@@ -132,7 +201,7 @@ func (p *portPicker) keepOrPick(addr string) (string, error) {
 		}
 		_ = probe.Close()
 	}
-	return "", fmt.Errorf("find a free port on %s: none in 100 tries", p.host)
+	return "", errors.New("find a free port: none in 100 tries")
 }
 
 // hold tries to take addr; a predecessor that is just ending gets a moment.

@@ -24,7 +24,8 @@ type process struct {
 	name  string
 	path  string
 	args  []string
-	ready []byte // the first ready line
+	env   []string // besides this process's own; what must not show in ps
+	ready []byte   // the first ready line
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -35,8 +36,8 @@ type process struct {
 
 // supervise starts a binary, waits for its ready line and keeps it running. It
 // dies with this process.
-func (c *Cluster) supervise(ctx context.Context, name, binary string, args []string) (*process, error) {
-	p := &process{name: name, path: filepath.Join(c.config.Binaries, binary), args: args, ended: make(chan struct{})}
+func (c *Cluster) supervise(ctx context.Context, name, binary string, args []string, env ...string) (*process, error) {
+	p := &process{name: name, path: filepath.Join(c.config.Binaries, binary), args: args, env: env, ended: make(chan struct{})}
 	line, err := p.launch()
 	if err != nil {
 		return nil, err
@@ -59,6 +60,7 @@ func (c *Cluster) supervise(ctx context.Context, name, binary string, args []str
 func (p *process) launch() (<-chan []byte, error) {
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), p.env...)
 	// Ctrl-C reaches the whole foreground group; parts end in order instead.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	stdout, err := cmd.StdoutPipe()
@@ -71,6 +73,9 @@ func (p *process) launch() (<-chan []byte, error) {
 	exited := make(chan struct{})
 	p.mu.Lock()
 	p.cmd, p.exited = cmd, exited
+	if p.stopping { // since the decision to start it
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+	}
 	p.mu.Unlock()
 	first := make(chan []byte, 1)
 	go func() {
@@ -132,7 +137,9 @@ func (p *process) stop() error {
 	select {
 	case <-p.ended:
 	case <-time.After(2 * shutdownPatience):
-		_ = cmd.Process.Kill()
+		p.mu.Lock()
+		_ = p.cmd.Process.Kill()
+		p.mu.Unlock()
 		<-p.ended
 	}
 	return nil

@@ -103,8 +103,13 @@ func functionsName(region string) string { return "functions of " + region }
 
 func (c *Cluster) startAPI(ctx context.Context, region, listen string, seeds []string) (*process, error) {
 	args := []string{"--region", region, "--listen", listen, "--nodes", strings.Join(seeds, ",")}
+	var pairs []string
 	for key, secret := range c.config.Credentials {
-		args = append(args, "--credentials", key+":"+secret)
+		pairs = append(pairs, key+":"+secret)
 	}
-	return c.supervise(ctx, functionsName(region), "api", args)
+	var env []string
+	if len(pairs) > 0 {
+		env = append(env, "ANTIPODE_CREDENTIALS="+strings.Join(pairs, ","))
+	}
+	return c.supervise(ctx, functionsName(region), "api", args, env...)
 }

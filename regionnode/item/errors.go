@@ -42,6 +42,11 @@ type ValueError struct {
 	Set   Kind
 	Elems []string
 
+	// Abyss: beside the fault, or as it, something nests deeper than 63 levels.
+	// There DynamoDB's single-item writes fall back to an older reading of the
+	// request.
+	Abyss bool
+
 	nested bool // below the first level
 }
 

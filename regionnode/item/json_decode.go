@@ -24,8 +24,8 @@ import (
 func DecodeItem(s *jsonscan.Scanner) (Item, error) {
 	d := decoder{Scanner: s}
 	it, err := d.item(1)
-	if err == nil && d.fault != nil {
-		err = d.fault
+	if err == nil {
+		err = d.result()
 	}
 	return it, err
 }
@@ -35,8 +35,8 @@ func DecodeItem(s *jsonscan.Scanner) (Item, error) {
 func DecodeValue(s *jsonscan.Scanner) (Value, error) {
 	d := decoder{Scanner: s}
 	v, err := d.value(1)
-	if err == nil && d.fault != nil {
-		err = d.fault
+	if err == nil {
+		err = d.result()
 	}
 	return v, err
 }
@@ -45,6 +45,19 @@ func DecodeValue(s *jsonscan.Scanner) (Value, error) {
 type decoder struct {
 	*jsonscan.Scanner
 	fault *ValueError
+	abyss bool
+}
+
+// abyss is the last level above the one that ValueError.Abyss tells of.
+const abyss = 63
+
+// result is the fault to report, if any.
+func (d *decoder) result() error {
+	if d.fault == nil {
+		return nil
+	}
+	d.fault.Abyss = d.abyss
+	return d.fault
 }
 
 // refuse notes a fault; the first counts. But DynamoDB looks at an item's own
@@ -131,7 +144,10 @@ func (d *decoder) value(level int) (Value, error) {
 	}
 	if level > MaxDepth {
 		d.refuse(&ValueError{Fault: TooDeep}, level)
-		return Value{}, d.Skip()
+		if level > abyss {
+			d.abyss = true
+			return Value{}, d.Skip()
+		}
 	}
 	if err := d.BeginObject(); err != nil {
 		return Value{}, err
