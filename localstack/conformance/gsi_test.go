@@ -588,3 +588,37 @@ func TestGlobalIndexOfGlobalTable(t *testing.T) {
 		awaitQuery(t, region, name, "idx", "", "kind = :a", "moved")
 	}
 }
+
+// TestItemCounts: DescribeTable counts items and entries, if not at once.
+func TestItemCounts(t *testing.T) {
+	region := target.regions[0]
+	name := newIndexedTable(t, region, gsi("idx", "kind", "KEYS_ONLY"))
+	for i := range 10 {
+		fields := map[string]any{"pk": "p", "sk": fmt.Sprint("s", i), "text": "four"}
+		if i%2 == 0 {
+			fields["kind"] = "k"
+		}
+		putItem(t, region, name, fields)
+	}
+	awaitCounts(t, region, name, 10, 10*(2+1+2+2+4+4)+5*(4+1), 5, 5*(2+1+2+2+4+1))
+	for i := range 3 {
+		_, err := in(region).DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &name, Key: attributes(map[string]any{"pk": "p", "sk": fmt.Sprint("s", i)})})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitCounts(t, region, name, 7, 7*(2+1+2+2+4+4)+3*(4+1), 3, 3*(2+1+2+2+4+1))
+}
+
+func awaitCounts(t *testing.T, region, name string, want ...int64) {
+	t.Helper()
+	eventually(t, "the counts of "+name, func(ctx context.Context) (string, bool) {
+		out, err := in(region).DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
+		if err != nil {
+			return err.Error(), false
+		}
+		x := out.Table.GlobalSecondaryIndexes[0]
+		got := []int64{*out.Table.ItemCount, *out.Table.TableSizeBytes, *x.ItemCount, *x.IndexSizeBytes}
+		return fmt.Sprint(got, " of ", want), slices.Equal(got, want)
+	})
+}
