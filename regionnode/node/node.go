@@ -122,7 +122,7 @@ func (n *Node) Ready() Ready {
 
 func (n *Node) openStore(context.Context) error {
 	var err error
-	n.store, err = store.Open(store.Config{Dir: n.config.Dir, FS: n.config.FS, Cache: n.config.Cache, Log: n.config.Log})
+	n.store, err = store.Open(store.Config{Dir: n.config.Dir, FS: n.config.FS, Cache: n.config.Cache, Log: n.config.Log, Fatal: n.storeFailed})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -92,11 +94,23 @@ func (s *scheduler) process(p *Partition) {
 
 func (s *scheduler) runOne(p *Partition) {
 	p.run.state.Store(runActive)
+	defer crashOnPanic()
 	for {
 		p.process()
 		if p.run.finish() {
 			return
 		}
+	}
+}
+
+// crashOnPanic ends the process when a round panics. Rounds run on callers'
+// goroutines too, and a server's recover must not leave a partition behind that
+// nobody processes any more: a broken invariant is no request's fault.
+func crashOnPanic() {
+	if r := recover(); r != nil {
+		stack := debug.Stack()
+		go panic(fmt.Sprintf("partition: %v\n%s", r, stack))
+		select {}
 	}
 }
 

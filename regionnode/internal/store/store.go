@@ -38,6 +38,9 @@ type Config struct {
 	MemTableSize uint64
 	// Log gets what goes wrong in the background; nil discards.
 	Log *slog.Logger
+	// Fatal is called when Pebble cannot go on without risking data, as on a full
+	// disk, and must end the process; nil panics. What was acknowledged is on disk.
+	Fatal func(reason string)
 }
 
 // Store is an open Pebble with its append loop. All methods but Close may be
@@ -81,7 +84,7 @@ func options(cfg Config) *pebble.Options {
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                4096,
 		BytesPerSync:                512 << 10,
-		Logger:                      logger{cfg.Log},
+		Logger:                      logger{cfg.Log, cfg.Fatal},
 	}
 	for i := range opts.Levels {
 		l := &opts.Levels[i]
@@ -97,7 +100,10 @@ func options(cfg Config) *pebble.Options {
 
 // logger carries Pebble's messages into slog. Fatalf is how Pebble reports that
 // it cannot go on without risking data, so it must not return.
-type logger struct{ log *slog.Logger }
+type logger struct {
+	log   *slog.Logger
+	fatal func(string)
+}
 
 func (l logger) Infof(string, ...any) {}
 
@@ -108,6 +114,9 @@ func (l logger) Errorf(format string, args ...any) {
 func (l logger) Fatalf(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	l.log.Error("pebble: fatal: " + msg)
+	if l.fatal != nil {
+		l.fatal(msg)
+	}
 	panic("pebble: " + msg)
 }
 
