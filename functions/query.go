@@ -58,7 +58,8 @@ func prepareQuery(in *wire.QueryInput, r *regionnode.RangeRequest) (*expr.KeyCon
 		{"AttributesToGet", in.AttributesToGet != nil},
 		{"QueryFilter", in.QueryFilter != nil},
 		{"ConditionalOperator", in.ConditionalOperator.Set},
-		{"KeyConditions", in.KeyConditions != nil},
+		// Old key conditions alone may go with new filters and projections.
+		{"KeyConditions", in.KeyConditions != nil && in.KeyConditionExpression.Set},
 	}, modern); err != nil {
 		return nil, err
 	}
