@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"antipode/regionnode"
 	"antipode/regionnode/internal/ring"
@@ -110,9 +111,14 @@ type routes struct {
 	has map[table.ID]*route
 }
 
+// mapAge is how old a map must be before another is asked for: many followers
+// may miss the same partition at the same time.
+const mapAge = 20 * time.Millisecond
+
 // route is one index's partitions, with who led them last.
 type route struct {
 	m       *regionnode.PartitionMap
+	asked   time.Time // guarded by routes.mu
 	starts  []uint64
 	leaders []atomic.Int32 // indexes into Replicas
 }
@@ -125,10 +131,12 @@ func newRoutes(ask func(context.Context, table.ID) (*regionnode.PartitionMap, er
 func (r *routes) of(ctx context.Context, index table.ID, fresh bool) (*route, error) {
 	r.mu.Lock()
 	known := r.has[index]
+	good := known != nil && (!fresh || time.Since(known.asked) < mapAge)
 	r.mu.Unlock()
-	if known != nil && !fresh {
+	if good {
 		return known, nil
 	}
+	asked := time.Now()
 	m, err := r.ask(ctx, index)
 	if err != nil {
 		return nil, err
@@ -140,8 +148,10 @@ func (r *routes) of(ctx context.Context, index table.ID, fresh bool) (*route, er
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if held := r.has[index]; held != nil && held.m.Generation >= m.Generation {
+		held.asked = asked
 		return held, nil
 	}
+	next.asked = asked
 	r.has[index] = next
 	return next, nil
 }

@@ -23,7 +23,11 @@ type follower struct {
 	mu      sync.Mutex
 	applied uint64
 	filling bool
+	// failure is the last one since the last success, failing when that row of
+	// failures began; warned when it was told.
 	failure string
+	failing time.Time
+	warned  bool
 }
 
 func newFollower(g *Group, s Spec) *follower {
@@ -177,16 +181,27 @@ func (f *follower) insist(ctx context.Context, what string, do func() error) boo
 	}
 }
 
-// failed remembers a failure and tells of the first in a row.
+// warnAfter is how long a follower fails before it says so: new leaders and new
+// partitions take a moment.
+const warnAfter = time.Second
+
+// failed remembers a failure, or with nil a success, and tells of a row of
+// failures once.
 func (f *follower) failed(what string, err error) {
 	f.mu.Lock()
-	first := err != nil && f.failure == ""
-	f.failure = ""
-	if err != nil {
+	warn := false
+	switch {
+	case err == nil:
+		f.failure, f.warned = "", false
+	case f.failure == "":
+		f.failure, f.failing = what+": "+err.Error(), time.Now()
+	default:
 		f.failure = what + ": " + err.Error()
+		warn = !f.warned && time.Since(f.failing) >= warnAfter
+		f.warned = f.warned || warn
 	}
 	f.mu.Unlock()
-	if first {
+	if warn {
 		f.g.cfg.Log.Warn("a global index falls behind", "partition", f.src.ID(), "index", f.index.Name, "doing", what, "error", err)
 	}
 }
