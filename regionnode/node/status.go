@@ -25,6 +25,7 @@ type Status struct {
 	Tables     []TableStatus     `json:"tables"`
 	Partitions []PartitionStatus `json:"partitions"`
 	Links      []LinkStatus      `json:"links"`
+	Indexes    []IndexStatus     `json:"indexes"`
 	// DeadLetters counts records of other regions that this node refused for good.
 	DeadLetters int `json:"dead_letters"`
 }
@@ -109,6 +110,7 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 	}
 	sort.Slice(s.Partitions, func(i, j int) bool { return s.Partitions[i].ID < s.Partitions[j].ID })
 	s.Links = n.linkStatus(groups)
+	s.Indexes = n.indexStatus(names)
 	return s, nil
 }
 
