@@ -130,9 +130,6 @@ func (e *evaluation) local(resp *regionnode.WriteResponse) (*proposal, error) {
 	if string(e.old.Item) == string(e.new) {
 		cause = replication.Unchanged
 	}
-	if err := e.globalUsage(&resp.Usage); err != nil {
-		return nil, err
-	}
 	return e.stamped(cause, &resp.Usage)
 }
 
@@ -166,6 +163,11 @@ func (e *evaluation) propose(cause replication.Cause, v replication.Version, see
 	}
 	if err := e.indexes(&w, u); err != nil {
 		return nil, err
+	}
+	if cause == replication.ByUser {
+		if err := e.globalUsage(u); err != nil {
+			return nil, err
+		}
 	}
 	if err := e.collectionFits(&w); err != nil && cause != replication.ByReplica && cause != replication.ByTransaction {
 		return nil, err

@@ -30,6 +30,9 @@ func (p *Partition) Finish(ctx context.Context, r *regionnode.FinishRequest) (*r
 			// What was finished already is left alone, so the next leader may be asked.
 			return nil, &regionnode.NotLeader{Partition: p.id, Leader: p.role.Load().leader}
 		default:
+			if err == nil && r.Commit {
+				p.linger(ctx)
+			}
 			return resp, p.outward(err)
 		}
 	}
