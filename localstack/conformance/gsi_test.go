@@ -622,3 +622,45 @@ func awaitCounts(t *testing.T, region, name string, want ...int64) {
 		return fmt.Sprint(got, " of ", want), slices.Equal(got, want)
 	})
 }
+
+// TestGlobalIndexOfTransactions: an index follows transactions and batches, and
+// they charge for it.
+func TestGlobalIndexOfTransactions(t *testing.T) {
+	region := target.regions[0]
+	name := newIndexedTable(t, region, gsi("idx", "kind", "ALL"))
+	client := in(region)
+	out, err := client.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{
+		ReturnConsumedCapacity: types.ReturnConsumedCapacityIndexes,
+		TransactItems: []types.TransactWriteItem{
+			{Put: &types.Put{TableName: &name, Item: attributes(map[string]any{"pk": "p", "sk": "s1", "kind": "k"})}},
+			{Update: &types.Update{
+				TableName: &name, Key: attributes(map[string]any{"pk": "p", "sk": "s2"}), UpdateExpression: aws.String("SET kind = :k"),
+				ExpressionAttributeValues: attributes(map[string]any{":k": "k"}),
+			}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used := out.ConsumedCapacity[0]; used.Table == nil || *used.Table.CapacityUnits != 4 || used.GlobalSecondaryIndexes["idx"].CapacityUnits == nil {
+		t.Errorf("the transaction consumed %s", capacityText(&used))
+	}
+	awaitQuery(t, region, name, "idx", "s1 s2", "kind = :a", "k")
+	_, err = client.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
+		{Delete: &types.Delete{TableName: &name, Key: attributes(map[string]any{"pk": "p", "sk": "s1"})}},
+		{Put: &types.Put{TableName: &name, Item: attributes(map[string]any{"pk": "p", "sk": "s2", "kind": "other"})}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitQuery(t, region, name, "idx", "", "kind = :a", "k")
+	awaitQuery(t, region, name, "idx", "s2", "kind = :a", "other")
+	_, err = client.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{name: {
+		{PutRequest: &types.PutRequest{Item: attributes(map[string]any{"pk": "q", "sk": "s3", "kind": "other"})}},
+		{DeleteRequest: &types.DeleteRequest{Key: attributes(map[string]any{"pk": "p", "sk": "s2"})}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitQuery(t, region, name, "idx", "s3", "kind = :a", "other")
+}
