@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"antipode/regionnode"
@@ -140,9 +141,19 @@ func (c *Coordinator) Sweep(ctx context.Context) error {
 			return nil
 		}
 	}
+	parts, err := c.cfg.Region.Partitions(ctx, d.ID)
+	if err != nil {
+		return fmt.Errorf("find the ledger of transactions: %w", err)
+	}
+	led := c.cfg.Led(d.ID)
 	var errs []error
-	for _, p := range c.cfg.Led(d.ID) {
-		r := regionnode.RangeRequest{Target: regionnode.Target{Table: d.ID, Partition: p}, Consistent: true}
+	for _, p := range parts.Partitions {
+		if !slices.Contains(led, p.ID) {
+			continue
+		}
+		r := regionnode.RangeRequest{
+			Target: regionnode.Target{Table: d.ID, Partition: p.ID, Range: p.Epoch.Range}, Consistent: true,
+		}
 		for {
 			page, err := c.cfg.Region.Range(ctx, &r)
 			if err != nil {
