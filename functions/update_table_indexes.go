@@ -11,15 +11,14 @@ import (
 // changeIndexes creates, changes and deletes global indexes. Only one may be
 // created or deleted at a time.
 func (c *call) changeIndexes(d *table.Descriptor, in *wire.UpdateTableInput) error {
-	for _, a := range attributes(in.AttributeDefinitions) {
-		switch kind := d.AttributeType(a.Name); kind {
-		case "":
-			d.Attributes = append(d.Attributes, a)
-		case a.Type:
-		default:
-			return apierr.Invalid("One or more parameter values were invalid: "+
-				"Table already defines attribute %s with type %s", a.Name, kind)
+	defined := attributes(in.AttributeDefinitions)
+	for i := range defined {
+		a := &defined[i]
+		if kind := d.AttributeType(a.Name); kind != "" {
+			a.Type = kind // defining it again changes nothing
+			continue
 		}
+		d.Attributes = append(d.Attributes, *a)
 	}
 	online := 0
 	for i := range in.GlobalSecondaryIndexUpdates {
@@ -28,7 +27,7 @@ func (c *call) changeIndexes(d *table.Descriptor, in *wire.UpdateTableInput) err
 		switch {
 		case u.Create != nil:
 			online++
-			err = createIndex(d, u.Create)
+			err = createIndex(d, u.Create, defined)
 		case u.Delete != nil:
 			online++
 			err = deleteIndex(d, u.Delete.IndexName.Value)
@@ -54,13 +53,15 @@ func (c *call) changeIndexes(d *table.Descriptor, in *wire.UpdateTableInput) err
 	return nil
 }
 
-func createIndex(d *table.Descriptor, in *wire.CreateGlobalSecondaryIndexAction) error {
+// createIndex adds an index, whose key attributes the same request must define,
+// the table's own too.
+func createIndex(d *table.Descriptor, in *wire.CreateGlobalSecondaryIndexAction, defined []table.Attribute) error {
 	name := in.IndexName.Value
 	if d.Index(name) != nil {
 		return apierr.Invalid("Attempting to create an index which already exists: %s", name)
 	}
 	x, err := globalIndex(&globalSpec{name, in.KeySchema, in.Projection, in.ProvisionedThroughput,
-		in.OnDemandThroughput, in.WarmThroughput}, d.Attributes, d.BillingMode)
+		in.OnDemandThroughput, in.WarmThroughput}, defined, d.BillingMode)
 	if err != nil {
 		return err
 	}

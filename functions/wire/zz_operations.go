@@ -266,8 +266,6 @@ var traits = [operationCount]trait{
 	RestoreTableToPointInTime:           {controlPlane: true},
 	StartBulkPutItems:                   {controlPlane: true},
 	TagResource:                         {controlPlane: true},
-	TransactGetItems:                    {limitsFirst: true},
-	TransactWriteItems:                  {limitsFirst: true},
 	UntagResource:                       {controlPlane: true},
 	UpdateContinuousBackups:             {controlPlane: true},
 	UpdateContributorInsights:           {controlPlane: true},

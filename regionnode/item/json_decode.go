@@ -363,9 +363,13 @@ func (d *decoder) elems(k Kind, level int) (Value, error) {
 		}
 		vs = append(vs, v)
 	}
-	out := list(k, slices.Clone(vs))
+	elems := slices.Clone(vs)
+	out := list(k, elems)
 	if k.IsSet() {
 		d.checkSet(out, level)
+		if d.fault == nil {
+			sortSet(elems)
+		}
 	}
 	return out, nil
 }

@@ -24,7 +24,7 @@ func decodeString(t *testing.T, text string) (Item, error) {
 
 const everyKind = `{"b":{"B":"AAH/"},"bo":{"BOOL":true},"bs":{"BS":["AA==","/w=="]},"l":{"L":[{"S":""},{"L":[]},{"M":{}}]},` +
 	`"m":{"M":{"x":{"N":"-1.5"},"y":{"NULL":true}}},"n":{"N":"12345678901234567890123456789012345678"},` +
-	`"ns":{"NS":["0","100","0.001"]},"nu":{"NULL":true},"s":{"S":"\"\\\n\u0001é😀"},"ss":{"SS":["b","a"]},"z":{"BOOL":false}}`
+	`"ns":{"NS":["0","0.001","100"]},"nu":{"NULL":true},"s":{"S":"\"\\\n\u0001é😀"},"ss":{"SS":["a","b"]},"z":{"BOOL":false}}`
 
 func TestRoundTrip(t *testing.T) {
 	it, err := decodeString(t, everyKind)
@@ -80,5 +80,17 @@ func TestSerializationErrors(t *testing.T) {
 		if e := apierr.Of(err); e == nil || e.Code != apierr.Serialization || e.Message != want {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
+	}
+}
+
+// TestSetOrder: a set's elements come back in order, however they were sent.
+func TestSetOrder(t *testing.T) {
+	it, err := decodeString(t, `{"b":{"BS":["/w==","AA==",""]},"n":{"NS":["10","9","-1"]},"s":{"SS":["b","","a"]}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"b":{"BS":["","AA==","/w=="]},"n":{"NS":["-1","9","10"]},"s":{"SS":["","a","b"]}}`
+	if got := string(it.AppendJSON(nil)); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

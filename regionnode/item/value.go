@@ -81,9 +81,19 @@ func Map(fields Item) Value {
 // List makes an L. It takes the slice over.
 func List(vs []Value) Value { return list(L, vs) }
 
-// Set makes an SS, NS or BS of elements that are all S, N or B, in any order.
-// It takes the slice over.
-func Set(kind Kind, elems []Value) Value { return list(kind, elems) }
+// Set makes an SS, NS or BS of elements that are all S, N or B, in any order;
+// the set has them in Compare's order, in which DynamoDB answers them. It takes
+// the slice over.
+func Set(kind Kind, elems []Value) Value {
+	sortSet(elems)
+	return list(kind, elems)
+}
+
+func sortSet(elems []Value) {
+	if !slices.IsSortedFunc(elems, Compare) {
+		slices.SortFunc(elems, Compare)
+	}
+}
 
 func text(kind Kind, s string) Value {
 	return Value{kind: kind, ref: unsafe.Pointer(unsafe.StringData(s)), lo: uint64(len(s))}
