@@ -22,15 +22,22 @@ type transactWrite struct {
 	refusal *apierr.Error
 }
 
-func transactWriteItems(c *call, in *wire.TransactWriteItemsInput) error {
+func transactWriteItems(c *call, in *wire.TransactActions) error {
 	backend, ok := c.backend.(regionnode.Transactions)
 	if !ok {
 		return absent(c.op)
 	}
 	all := make([]transactWrite, len(in.TransactItems))
 	for i := range all {
+		fault := in.Faults[i]
+		if fault != nil && !in.Late[i] {
+			return fault
+		}
 		if err := c.prepareAction(&in.TransactItems[i], &all[i]); err != nil {
 			return c.envelope(err)
+		}
+		if fault != nil {
+			return fault
 		}
 	}
 	if err := c.bindActions(all); err != nil {
@@ -38,7 +45,7 @@ func transactWriteItems(c *call, in *wire.TransactWriteItemsInput) error {
 	}
 	r := regionnode.TransactWriteRequest{Writes: make([]regionnode.TableWrite, len(all))}
 	if in.ClientRequestToken.Value != "" {
-		r.Token, r.Digest = c.account+"/"+in.ClientRequestToken.Value, actionsDigest(in)
+		r.Token, r.Digest = c.account+"/"+in.ClientRequestToken.Value, actionsDigest(in.TransactWriteItemsInput)
 	}
 	for i := range all {
 		r.Writes[i] = regionnode.TableWrite{Table: all[i].d.ID, Write: all[i].write}
@@ -47,7 +54,7 @@ func transactWriteItems(c *call, in *wire.TransactWriteItemsInput) error {
 	if err != nil {
 		return err
 	}
-	c.answerTransaction(in, all, resp)
+	c.answerTransaction(in.TransactWriteItemsInput, all, resp)
 	return nil
 }
 

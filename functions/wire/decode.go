@@ -30,13 +30,16 @@ func Decode(op Operation, body []byte) (Input, error) {
 	if err == nil {
 		err = d.bad
 	}
-	faults := d.batch.faults
+	batch := d.batch
 	d.release()
 	if err != nil {
 		return nil, err
 	}
-	if batch, ok := in.(*BatchExecuteStatementInput); ok {
-		return &BatchStatements{batch, faults}, nil
+	switch in := in.(type) {
+	case *BatchExecuteStatementInput:
+		return &BatchStatements{in, batch.faults}, nil
+	case *TransactWriteItemsInput:
+		return &TransactActions{in, batch.faults, batch.late}, nil
 	}
 	return in, nil
 }
@@ -163,7 +166,7 @@ const (
 
 // open takes the '{' of a structure of the model; false when it is absent.
 func (d *decoder) open(at place, structure string) bool {
-	if structure == "BatchStatementRequest" {
+	if structure == "BatchStatementRequest" || structure == "TransactWriteItem" {
 		d.batch.seen++
 	}
 	if d.null() {
@@ -295,7 +298,7 @@ func (d *decoder) postpone(err error, start jsonscan.Scanner) {
 		return
 	}
 	d.deep = d.deep || fault.Abyss
-	if d.op == BatchExecuteStatement {
+	if d.op == BatchExecuteStatement || d.op == TransactWriteItems {
 		d.batch.keep(d.op, fault)
 		return
 	}

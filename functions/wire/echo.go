@@ -198,6 +198,9 @@ func writeJSON(w *Writer, v reflect.Value) {
 	case *BatchStatements:
 		writeJSON(w, reflect.ValueOf(x.BatchExecuteStatementInput))
 		return
+	case *TransactActions:
+		writeJSON(w, reflect.ValueOf(x.TransactWriteItemsInput))
+		return
 	case item.Value:
 		w.Value(x)
 		return

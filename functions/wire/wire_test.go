@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,7 +26,15 @@ func TestDecode(t *testing.T) {
 			if err != nil {
 				return string(AppendError(nil, apierr.Of(err))) + "\n"
 			}
-			return jsonString(in) + "\n"
+			text := jsonString(in) + "\n"
+			if all, ok := in.(*TransactActions); ok {
+				for i := range all.TransactItems {
+					if fault := all.Faults[i]; fault != nil {
+						text += fmt.Sprintf("action %d, late %v: %s\n", i, all.Late[i], fault.Message)
+					}
+				}
+			}
+			return text
 		})
 	})
 }
