@@ -6,7 +6,7 @@ PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
 LDFLAGS := -s -w
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench conformance check-indexes fuzz clean
+.PHONY: help build run test race lint bench conformance check-indexes chaos failover fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,16 @@ conformance: build ## DynamoDB's behaviour through the AWS SDK; ENDPOINT=… tes
 SEEDS ?= 300
 check-indexes: ## SEEDS random lives of tables, with crashes: every index equals its table
 	$(GO) test -count=1 -timeout 30m -run TestIndexEqualsTable ./regionnode/internal/index -seeds $(SEEDS) -first-seed 1000
+
+DURATION ?= 60s
+SEED     ?= 0
+RUNS     ?= 1
+chaos: ## kill, freeze and restart nodes under load for DURATION, check what clients saw; SEED repeats a plan, RUNS makes more
+	$(GO) test -count=1 -v -timeout 24h -run TestChaos ./localstack/chaos -args -duration $(DURATION) -seed $(SEED) -seeds $(RUNS)
+
+ROUNDS ?= 20
+failover: ## how long a partition takes no writes when its leader is killed or frozen, ROUNDS times each
+	$(GO) test -count=1 -v -timeout 2h -run TestFailover ./localstack/chaos -args -failovers $(ROUNDS)
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME

@@ -54,6 +54,7 @@ var allowed = map[string][]string{
 	"localstack/drill":        {"functions", "regionnode", "regionnode/client", "regionnode/node", "replication/link", "localstack/cluster"},
 	"localstack/emulator":     {"localstack/cluster"},
 	"localstack/conformance":  {"localstack/cluster"},
+	"localstack/chaos":        {"localstack/cluster", "regionnode/node", "regionnode/table"},
 	"localstack/bench":        {"localstack/cluster"},
 	"localstack/cmd/antipode": {"localstack/…", "functions", "regionnode", "regionnode/client", "regionnode/node"},
 	"infra":                   {},

@@ -20,6 +20,7 @@ type Cluster struct {
 
 	infoLock sync.Mutex
 	info     Info
+	saveLock sync.Mutex // of the run file
 	// failed is closed, with failure set, when a part ended for good by itself.
 	failed   chan struct{}
 	failOnce sync.Once
@@ -111,6 +112,9 @@ func (c *Cluster) updatePID(p *process) {
 	}
 	ready := c.info.Ready
 	c.infoLock.Unlock()
+	// Several may come back at once; the last to write has seen all.
+	c.saveLock.Lock()
+	defer c.saveLock.Unlock()
 	if info := c.Info(); ready && !c.config.InMemory {
 		if err := saveRunFile(c.config.Dir, &info); err != nil {
 			c.config.Log.Error("new process id not noted", "process", p.name, "error", err)

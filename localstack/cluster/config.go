@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"regexp"
 	"time"
+
+	"antipode/regionnode/client"
 )
 
 // DefaultRegions are the regions of a cluster that names none.
@@ -49,6 +51,14 @@ type Config struct {
 }
 
 var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+
+// silence is when functions give up a silent node, 0 for their default.
+func (c *Config) silence() time.Duration {
+	if c.Replication > 1 {
+		return client.ReplicatedSilence
+	}
+	return 0
+}
 
 // fill sets defaults and lists every fault of the configuration.
 func (c *Config) fill() error {

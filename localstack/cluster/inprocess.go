@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -97,25 +98,45 @@ func (r startedRegion) close() error {
 }
 
 // startRegion starts a region's first node, which brings the catalog, then the
-// others.
+// others; or all together.
 func (c *Cluster) startRegion(ctx context.Context, plan *layout, region string, cache *pebble.Cache) startedRegion {
 	out := startedRegion{name: region}
-	var seed string
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type start struct {
+		place nodePlace
+		node  *node.Node
+		err   error
+		done  chan struct{}
+	}
+	var starts []*start
 	for _, place := range plan.Nodes {
 		if place.Region != region {
 			continue
 		}
 		config := c.nodeConfig(plan, place)
 		config.Cache = cache
-		if seed != "" {
-			config.Join = []string{seed}
+		s := &start{place: place, done: make(chan struct{})}
+		starts = append(starts, s)
+		go func() {
+			defer close(s.done)
+			if s.node, s.err = node.Start(ctx, config); s.err != nil {
+				cancel() // the others may wait for this one
+			}
+		}()
+		if !plan.together() {
+			if <-s.done; s.err != nil {
+				break
+			}
 		}
-		n, err := node.Start(ctx, config)
-		if err != nil {
-			out.err = fmt.Errorf("start node %s: %w", place.Name, err)
-			return out
+	}
+	for _, s := range starts {
+		<-s.done
+		place, n := s.place, s.node
+		if s.err != nil {
+			out.err = errors.Join(out.err, fmt.Errorf("start node %s: %w", place.Name, s.err))
+			continue
 		}
-		seed = place.Gossip
 		out.nodes = append(out.nodes, n)
 		ready := n.Ready()
 		out.info = append(out.info, NodeInfo{
@@ -127,15 +148,17 @@ func (c *Cluster) startRegion(ctx context.Context, plan *layout, region string, 
 }
 
 func (c *Cluster) nodeConfig(plan *layout, place nodePlace) node.Config {
+	seeds, expect := plan.joins(place)
 	config := node.Config{
-		Region:     replication.Region(place.Region),
-		Name:       place.Name,
-		Zone:       place.Zone,
-		Dir:        filepath.Join(c.config.Dir, place.Name),
-		InMemory:   c.config.InMemory,
-		Listen:     place.RPC,
-		Admin:      place.Admin,
-		Gossip:     place.Gossip,
+		Region:   replication.Region(place.Region),
+		Name:     place.Name,
+		Zone:     place.Zone,
+		Dir:      filepath.Join(c.config.Dir, place.Name),
+		InMemory: c.config.InMemory,
+		Listen:   place.RPC,
+		Admin:    place.Admin,
+		Gossip:   place.Gossip,
+		Join:     seeds, BootstrapExpect: expect, Replication: c.config.Replication,
 		Peers:      plan.peers(place.Region),
 		Partitions: c.config.Partitions,
 		Indexes:    node.IndexConfig{Grace: c.config.IndexGrace},

@@ -25,7 +25,8 @@ type process struct {
 	path  string
 	args  []string
 	env   []string // besides this process's own; what must not show in ps
-	ready []byte   // the first ready line
+	first <-chan []byte
+	ready []byte // the first ready line
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -37,22 +38,36 @@ type process struct {
 // supervise starts a binary, waits for its ready line and keeps it running. It
 // dies with this process.
 func (c *Cluster) supervise(ctx context.Context, name, binary string, args []string, env ...string) (*process, error) {
-	p := &process{name: name, path: filepath.Join(c.config.Binaries, binary), args: args, env: env, ended: make(chan struct{})}
-	line, err := p.launch()
+	p, err := c.begin(name, binary, args, env...)
 	if err != nil {
+		return nil, err
+	}
+	return p, p.await(ctx)
+}
+
+// begin is supervise without the wait.
+func (c *Cluster) begin(name, binary string, args []string, env ...string) (*process, error) {
+	p := &process{name: name, path: filepath.Join(c.config.Binaries, binary), args: args, env: env, ended: make(chan struct{})}
+	var err error
+	if p.first, err = p.launch(); err != nil {
 		return nil, err
 	}
 	c.closers = append(c.closers, p.stop)
 	go p.keepRunning(c)
+	return p, nil
+}
+
+// await waits for the first ready line.
+func (p *process) await(ctx context.Context) error {
 	select {
-	case p.ready = <-line:
+	case p.ready = <-p.first:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	if len(p.ready) == 0 {
-		return nil, fmt.Errorf("%s ended before it was ready (its log is above)", name)
+		return fmt.Errorf("%s ended before it was ready (its log is above)", p.name)
 	}
-	return p, nil
+	return nil
 }
 
 // launch starts the process once; the channel brings its first line, empty if

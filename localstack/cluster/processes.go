@@ -36,7 +36,7 @@ func (c *Cluster) startProcesses(ctx context.Context, plan *layout, d *doors) er
 		if err != nil {
 			return err
 		}
-		backend, err := client.New(client.Config{Seeds: seeds})
+		backend, err := client.New(client.Config{Seeds: seeds, Silence: c.config.silence()})
 		if err != nil {
 			return fmt.Errorf("functions of %s: %w", region, err)
 		}
@@ -50,22 +50,37 @@ func (c *Cluster) startProcesses(ctx context.Context, plan *layout, d *doors) er
 	return nil
 }
 
-// startNodes starts a region's nodes, the first one first.
+// startNodes starts a region's nodes, the first one first, or all together.
 func (c *Cluster) startNodes(ctx context.Context, plan *layout, region string) (info []NodeInfo, seeds []string, err error) {
-	var join string
+	var places []nodePlace
+	var processes []*process
 	for _, place := range plan.Nodes {
 		if place.Region != region {
 			continue
 		}
-		p, err := c.supervise(ctx, place.Name, "regionnode", c.nodeArgs(plan, place, join))
+		p, err := c.begin(place.Name, "regionnode", c.nodeArgs(plan, place))
 		if err != nil {
 			return nil, nil, err
+		}
+		places, processes = append(places, place), append(processes, p)
+		if plan.together() {
+			continue
+		}
+		if err := p.await(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	for i, place := range places {
+		p := processes[i]
+		if plan.together() {
+			if err := p.await(ctx); err != nil {
+				return nil, nil, err
+			}
 		}
 		var ready node.Ready
 		if err := json.Unmarshal(p.ready, &ready); err != nil {
 			return nil, nil, fmt.Errorf("ready line of %s: %w", place.Name, err)
 		}
-		join = place.Gossip
 		seeds = append(seeds, ready.RPC)
 		info = append(info, NodeInfo{
 			ID: ready.ID, Name: place.Name, Zone: place.Zone, PID: p.pid(),
@@ -75,7 +90,7 @@ func (c *Cluster) startNodes(ctx context.Context, plan *layout, region string) (
 	return info, seeds, nil
 }
 
-func (c *Cluster) nodeArgs(plan *layout, place nodePlace, join string) []string {
+func (c *Cluster) nodeArgs(plan *layout, place nodePlace) []string {
 	args := []string{
 		"--region", place.Region, "--name", place.Name, "--zone", place.Zone,
 		"--listen", place.RPC, "--admin", place.Admin, "--gossip", place.Gossip,
@@ -89,8 +104,15 @@ func (c *Cluster) nodeArgs(plan *layout, place nodePlace, join string) []string 
 	if c.config.IndexGrace > 0 {
 		args = append(args, "--index-grace", c.config.IndexGrace.String())
 	}
-	if join != "" {
-		args = append(args, "--join", join)
+	seeds, expect := plan.joins(place)
+	if len(seeds) > 0 {
+		args = append(args, "--join", strings.Join(seeds, ","))
+	}
+	if expect > 0 {
+		args = append(args, "--bootstrap-expect", strconv.Itoa(expect))
+	}
+	if c.config.Replication > 1 {
+		args = append(args, "--replication", strconv.Itoa(c.config.Replication))
 	}
 	for region, addrs := range plan.peers(place.Region) {
 		args = append(args, "--peer", string(region)+"="+strings.Join(addrs, ","))
@@ -103,6 +125,9 @@ func functionsName(region string) string { return "functions of " + region }
 
 func (c *Cluster) startAPI(ctx context.Context, region, listen string, seeds []string) (*process, error) {
 	args := []string{"--region", region, "--listen", listen, "--nodes", strings.Join(seeds, ",")}
+	if s := c.config.silence(); s > 0 {
+		args = append(args, "--node-silence", s.String())
+	}
 	var pairs []string
 	for key, secret := range c.config.Credentials {
 		pairs = append(pairs, key+":"+secret)

@@ -38,12 +38,19 @@ type Config struct {
 	// descriptors, eight times that for partition maps. Below 0 nothing is
 	// refreshed but by calls of the client's own.
 	Refresh time.Duration
+	// Silence is how long a node that owes answers may be silent before it is given
+	// up; default 9 s. It is the client's own Pool's.
+	Silence time.Duration
 	// Patience bounds how long a request is repeated while nothing serves it;
 	// default 5 s.
 	Patience time.Duration
 	// Log may be nil.
 	Log *slog.Logger
 }
+
+// ReplicatedSilence is Config.Silence for regions whose partitions have several
+// replicas: another node takes over in about that time.
+const ReplicatedSilence = 750 * time.Millisecond
 
 // Client is a regionnode.Service for a whole region. It is safe for concurrent
 // use.
@@ -84,7 +91,10 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg}
 	if cfg.Pool == nil {
 		c.ownPool = true
-		c.cfg.Pool = rpc.NewPool(rpc.Config{Self: rpc.Identity{Cluster: cfg.Cluster, Region: cfg.Region}, TLS: cfg.TLS, Log: cfg.Log})
+		c.cfg.Pool = rpc.NewPool(rpc.Config{
+			Self: rpc.Identity{Cluster: cfg.Cluster, Region: cfg.Region}, TLS: cfg.TLS, Log: cfg.Log,
+			KeepAlive: cfg.Silence / 3, DialTimeout: cfg.Silence / 2,
+		})
 	}
 	c.descriptors.init()
 	c.routes.init()

@@ -26,7 +26,16 @@ func (n *Node) newRegistry(local *catalog.Catalog) (*catalog.Client, error) {
 	return catalog.NewClient(config)
 }
 
-// openCatalog makes the region's system partition on its first node, and starts
+// voters are the members of a system partition that this node may have to make:
+// nil where it joins a region that others have started.
+func (n *Node) voters() []table.NodeID {
+	if n.config.BootstrapExpect == 0 && len(n.config.Join) == 0 {
+		return []table.NodeID{n.id}
+	}
+	return n.founding
+}
+
+// openCatalog makes the region's system partition on its first nodes, and starts
 // catalog and controller wherever the system partition is.
 func (n *Node) openCatalog(ctx context.Context) error {
 	region := string(n.config.Region)
@@ -38,13 +47,18 @@ func (n *Node) openCatalog(ctx context.Context) error {
 		return err
 	}
 	id := catalog.SystemPartition(region)
-	if len(n.config.Join) == 0 {
+	if voters := n.voters(); voters != nil {
 		err := n.partitions.Create(ctx, partition.Spec{
 			ID: id, Table: table.ID(id), Epoch: regionnode.Epoch{Range: 1, Members: 1},
-			Members: []table.NodeID{n.id}, Incarnation: uint64(id), Generation: replication.Generation(id),
+			Members: voters, Incarnation: uint64(id), Generation: replication.Generation(id),
 		})
 		if err != nil {
 			return fmt.Errorf("make the region's catalog: %w", err)
+		}
+	}
+	if n.founding != nil {
+		if err := (identity{id: n.id, region: region, founders: len(n.founding)}).write(n.store); err != nil {
+			return err
 		}
 	}
 	system, holds := n.partitions.Partition(id)
@@ -59,12 +73,13 @@ func (n *Node) openCatalog(ctx context.Context) error {
 }
 
 func (n *Node) startCatalog(system *partition.Partition) error {
-	kv := newCatalogKV(system)
+	kv := newCatalogKV(system, n.recatalog)
 	n.background.Go(func() { kv.watch(n.ctx) })
 	abroad := &abroad{own: string(n.config.Region), pool: n.pool, peers: n.config.Peers}
 	var err error
 	n.catalog, err = catalog.New(catalog.Config{
-		KV: kv, Region: string(n.config.Region), Partitions: n.config.Partitions, Abroad: abroad, Log: n.config.Log,
+		KV: kv, Region: string(n.config.Region), Partitions: n.config.Partitions, Replication: n.config.Replication,
+		Abroad: abroad, Log: n.config.Log,
 	})
 	if err != nil {
 		return err
@@ -136,8 +151,8 @@ func (a *abroad) Update(ctx context.Context, region string, u *catalog.GlobalUpd
 	return r.Update(ctx, u)
 }
 
-// register tells the catalog where this node is, and, on the region's first
-// node, which regions are its peers. The node serves from then on.
+// register tells the catalog where this node is, and, on nodes that hold the
+// catalog, which regions are its peers. The node serves from then on.
 func (n *Node) register(ctx context.Context) error {
 	row, err := n.registry.RegisterNode(ctx, n.row())
 	if err != nil {
@@ -150,7 +165,7 @@ func (n *Node) register(ctx context.Context) error {
 	if err := n.gossip.Announce(n.id, n.rpcAddr); err != nil {
 		return err
 	}
-	if len(n.config.Join) > 0 {
+	if n.catalog == nil {
 		return nil
 	}
 	for peer, addrs := range n.config.Peers {

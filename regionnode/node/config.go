@@ -10,6 +10,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"antipode/regionnode/client"
+	"antipode/regionnode/internal/rpc"
 	"antipode/replication"
 )
 
@@ -40,6 +42,17 @@ type Config struct {
 	// without seeds starts the region's catalog; one with seeds joins it.
 	Gossip string // 127.0.0.1:0
 	Join   []string
+	// BootstrapExpect is how many nodes start the region together, this one among
+	// them: each is told the same number and finds the others through Join. They
+	// hold the catalog, one replica each. 0 leaves it to Join who starts it.
+	BootstrapExpect int
+	// Replication is how many nodes hold each partition of a new table, where
+	// there are as many. From 2 on, timers are set for members that fail.
+	Replication int // 1
+	// MaxRaftLog is how large a partition's raft log may grow, in bytes, while a
+	// member is away that lacks its entries. Beyond it the log is cut off above
+	// the member, which then stays behind and is shown as stranded.
+	MaxRaftLog uint64 // 1 GB
 
 	// Peers are rpc addresses of nodes of the other regions. Regions are
 	// configuration, never learned from gossip.
@@ -87,6 +100,9 @@ func (c *Config) fill() error {
 	if c.Partitions == 0 {
 		c.Partitions = 1
 	}
+	if c.Replication == 0 {
+		c.Replication = 1
+	}
 	if c.MaxOffset == 0 {
 		c.MaxOffset = 500 * time.Millisecond
 	}
@@ -112,7 +128,32 @@ func (c *Config) fill() error {
 	if c.Partitions < 1 || c.Partitions > 1024 {
 		faults = append(faults, fmt.Errorf("%d partitions a table: 1 to 1024", c.Partitions))
 	}
+	if c.Replication < 1 || c.Replication > 7 {
+		faults = append(faults, fmt.Errorf("replication %d: 1 to 7", c.Replication))
+	}
+	if c.BootstrapExpect < 0 || c.BootstrapExpect > 7 {
+		faults = append(faults, fmt.Errorf("%d nodes to start the region: 0 to 7", c.BootstrapExpect))
+	}
 	return errors.Join(faults...)
+}
+
+// patience says how soon a silent node is given up. Where another one can take
+// over, that is soon, also for a node that is frozen: its kernel still accepts
+// connections.
+func (c *Config) patience(r rpc.Config) rpc.Config {
+	if c.Replication > 1 {
+		r.KeepAlive = client.ReplicatedSilence / 3
+		r.DialTimeout = client.ReplicatedSilence / 2
+	}
+	return r
+}
+
+// tick is raft's. A follower stands for election after ten to twenty of them.
+func (c *Config) tick() time.Duration {
+	if c.Replication > 1 {
+		return 50 * time.Millisecond
+	}
+	return 0
 }
 
 func setDefault(s *string, value string) {

@@ -11,30 +11,24 @@ import (
 // catalogKV is the system partition as the catalog sees it.
 type catalogKV struct {
 	partition *partition.Partition
-	changed   chan struct{}
+	// changed is also raised when the partition's leader changes.
+	changed flag
 }
 
-func newCatalogKV(p *partition.Partition) *catalogKV {
-	return &catalogKV{partition: p, changed: make(chan struct{}, 1)}
+func newCatalogKV(p *partition.Partition, changed flag) *catalogKV {
+	return &catalogKV{partition: p, changed: changed}
 }
 
 // watch announces every change of the partition's rows until ctx ends.
 func (kv *catalogKV) watch(ctx context.Context) {
 	for {
 		changed := kv.partition.WatchRaw()
-		kv.announce()
+		kv.changed.raise()
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
 		}
-	}
-}
-
-func (kv *catalogKV) announce() {
-	select {
-	case kv.changed <- struct{}{}:
-	default:
 	}
 }
 

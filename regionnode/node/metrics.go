@@ -47,6 +47,9 @@ var (
 	leadsDesc      = prometheus.NewDesc("antipode_partitions_led", "Partitions that this node leads.", nil, nil)
 	itemsDesc      = prometheus.NewDesc("antipode_items", "Items in the partitions that this node leads.", nil, nil)
 	bytesDesc      = prometheus.NewDesc("antipode_item_bytes", "Size of these items as DynamoDB counts it.", nil, nil)
+	awayDesc       = prometheus.NewDesc("antipode_members_away", "Members that leaders on this node do not hear of, summed over partitions.", nil, nil)
+	strandedDesc   = prometheus.NewDesc("antipode_members_stranded", "Members of partitions led here that lack entries which the raft log has no more. They cannot catch up.", nil, nil)
+	raftLogDesc    = prometheus.NewDesc("antipode_raft_log_bytes", "About the size of the raft logs on this node, as far as they have not been cut off.", nil, nil)
 	diskDesc       = prometheus.NewDesc("antipode_store_disk_bytes", "Disk space in use by the store.", nil, nil)
 	lagDesc        = prometheus.NewDesc("antipode_replication_lag_seconds", "Age of the oldest write that the peer is not known to have.", []string{"peer"}, nil)
 	pendingDesc    = prometheus.NewDesc("antipode_replication_pending_records", "Log records that the peer is not known to have.", []string{"peer"}, nil)
@@ -57,7 +60,7 @@ var (
 // Describe is part of prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		partitionsDesc, leadsDesc, itemsDesc, bytesDesc, diskDesc, lagDesc, pendingDesc, shippedDesc, rejectedDesc,
+		partitionsDesc, leadsDesc, itemsDesc, bytesDesc, awayDesc, strandedDesc, raftLogDesc, diskDesc, lagDesc, pendingDesc, shippedDesc, rejectedDesc,
 	} {
 		ch <- d
 	}
@@ -68,10 +71,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	var held, led, items, bytes float64
+	var held, led, items, bytes, away, stranded, raftLog float64
 	for _, p := range c.node.partitions.Partitions() {
 		s := p.Status()
 		held++
+		raftLog += float64(s.LogBytes)
+		away += float64(len(s.Away))
+		stranded += float64(len(s.Stranded))
 		if s.Leader == c.node.id {
 			led++
 			items += float64(s.Items)
@@ -82,6 +88,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(leadsDesc, led)
 	gauge(itemsDesc, items)
 	gauge(bytesDesc, bytes)
+	gauge(awayDesc, away)
+	gauge(strandedDesc, stranded)
+	gauge(raftLogDesc, raftLog)
 	gauge(diskDesc, float64(c.node.store.Metrics().DiskSpaceUsage()))
 
 	type sum struct{ lag, pending, shipped, rejected float64 }

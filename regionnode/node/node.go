@@ -55,6 +55,12 @@ type Node struct {
 	relink flag
 	// reindex is raised with relink, for those who keep global indexes.
 	reindex flag
+	// recatalog is raised when the system partition here, or its leader, has
+	// changed.
+	recatalog flag
+	// founding are the nodes that start the region, while this one is about to be
+	// one of them; else nil.
+	founding []table.NodeID
 	// ctx ends with the node; background counts what Close waits for.
 	ctx        context.Context
 	cancel     context.CancelFunc
@@ -81,7 +87,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err := config.fill(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	n := &Node{config: config, started: time.Now(), relink: make(flag, 1), reindex: make(flag, 1)}
+	n := &Node{config: config, started: time.Now(), relink: make(flag, 1), reindex: make(flag, 1), recatalog: make(flag, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.metrics = newMetrics(n)
 	for _, step := range []func(context.Context) error{
@@ -127,9 +133,14 @@ func (n *Node) openStore(context.Context) error {
 		return err
 	}
 	n.onClose(n.store.Close)
-	if n.id, err = readIdentity(n.store, string(n.config.Region)); err != nil {
+	known, err := readIdentity(n.store)
+	if err != nil {
 		return fmt.Errorf("read identity: %w", err)
 	}
+	if err := known.check(&n.config); err != nil {
+		return err
+	}
+	n.id = known.id
 	bound, err := readBound(n.store)
 	if err != nil {
 		return fmt.Errorf("read clock bound: %w", err)
@@ -149,7 +160,7 @@ func (n *Node) openStore(context.Context) error {
 func (n *Node) openNetwork(context.Context) error {
 	self := rpc.Identity{Cluster: n.config.Cluster, Region: string(n.config.Region), Node: n.config.Name}
 	n.server = rpc.NewServer(rpc.Config{Self: self, TLS: n.config.ServerTLS, Log: n.config.Log})
-	n.pool = rpc.NewPool(rpc.Config{Self: self, TLS: n.config.ClientTLS, Log: n.config.Log})
+	n.pool = rpc.NewPool(n.config.patience(rpc.Config{Self: self, TLS: n.config.ClientTLS, Log: n.config.Log}))
 	n.onClose(func() error { n.pool.Close(); return nil })
 	listener, err := net.Listen("tcp", n.config.Listen)
 	if err != nil {
@@ -164,7 +175,8 @@ func (n *Node) openNetwork(context.Context) error {
 	n.gossip, err = gossip.Start(gossip.Config{
 		Cluster: n.config.Cluster, Region: string(n.config.Region), Name: n.config.Name, Node: n.id,
 		Zone: n.config.Zone, RPCAddr: n.rpcAddr, Bind: n.config.Gossip, Seeds: n.config.Join,
-		Local: isLoopback(n.config.Gossip), Log: n.config.Log,
+		Expect: n.config.BootstrapExpect,
+		Local:  isLoopback(n.config.Gossip), Log: n.config.Log,
 	})
 	if err != nil {
 		return err
@@ -226,15 +238,21 @@ func isLoopback(addr string) bool {
 	return err == nil && net.ParseIP(host).IsLoopback()
 }
 
-// identify gives a new disk its id: a region's first node takes the first one,
-// the others ask the catalog.
+// identify gives a new disk its id: nodes that start a region take the first
+// ones, the others ask the catalog.
 func (n *Node) identify(ctx context.Context) error {
 	if n.id != 0 {
 		return nil
 	}
-	if len(n.config.Join) == 0 {
+	switch {
+	case n.config.BootstrapExpect > 0:
+		var err error
+		// The identity becomes durable behind the catalog's replica: openCatalog.
+		n.founding, err = n.bootstrap(ctx)
+		return err
+	case len(n.config.Join) == 0:
 		n.id = catalog.BootstrapNode(string(n.config.Region), 0)
-	} else {
+	default:
 		registry, err := n.newRegistry(nil)
 		if err != nil {
 			return err
@@ -245,14 +263,14 @@ func (n *Node) identify(ctx context.Context) error {
 		}
 		n.id = row.ID
 	}
-	return writeIdentity(n.store, string(n.config.Region), n.id)
+	return identity{id: n.id, region: string(n.config.Region)}.write(n.store)
 }
 
 // row is what the catalog is to know of this node. The id of a node that joined
 // is the catalog's to give: it is found by the node's name.
 func (n *Node) row() catalog.Node {
 	row := catalog.Node{Name: n.config.Name, Addr: n.rpcAddr, Zone: n.config.Zone}
-	if len(n.config.Join) == 0 {
+	if n.id != 0 && catalog.IsBootstrapNode(n.id) {
 		row.ID = n.id
 	}
 	return row
@@ -261,7 +279,8 @@ func (n *Node) row() catalog.Node {
 func (n *Node) openPartitions(context.Context) error {
 	partitions, err := partition.NewHost(partition.Config{
 		Node: n.id, Region: n.config.Region, Store: n.store, Clock: n.clock,
-		Send: n.sendRaft, Log: n.config.Log, OnChange: func(partition.Status) { n.relink.raise(); n.reindex.raise() },
+		Send: n.sendRaft, Log: n.config.Log, OnChange: n.partitionChanged, MaxRaftLogBytes: n.config.MaxRaftLog,
+		TickInterval:    n.config.tick(),
 		MaxIndexRecords: n.config.Indexes.MaxRecords, MaxIndexAge: n.config.Indexes.MaxAge, IndexGrace: n.config.Indexes.Grace,
 	})
 	if err != nil {
@@ -273,6 +292,15 @@ func (n *Node) openPartitions(context.Context) error {
 	rpc.HandleOneWay(n.server, raftMethod, func(_ string, payload []byte) { n.receiveRaft(payload) })
 	rpc.RegisterService(n.server, n)
 	return nil
+}
+
+// partitionChanged hears of leaders and terms, on a partition's worker.
+func (n *Node) partitionChanged(s partition.Status) {
+	n.relink.raise()
+	n.reindex.raise()
+	if s.ID == catalog.SystemPartition(string(n.config.Region)) {
+		n.recatalog.raise()
+	}
 }
 
 func (n *Node) openAdmin(context.Context) error {

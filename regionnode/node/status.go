@@ -55,6 +55,12 @@ type PartitionStatus struct {
 	Epoch   regionnode.Epoch  `json:"epoch"`
 	Items   int64             `json:"items"`
 	Bytes   int64             `json:"bytes"`
+	// RaftLog is about how many bytes the raft log has. Away are members that the
+	// leader does not hear of; Stranded ones lack entries that the log has no more,
+	// and cannot catch up.
+	RaftLog  uint64         `json:"raft_log_bytes,omitempty"`
+	Away     []table.NodeID `json:"away,omitempty"`
+	Stranded []table.NodeID `json:"stranded,omitempty"`
 }
 
 // LinkStatus is one partition's link to one other region.
@@ -122,6 +128,7 @@ func partitionStatus(p partition.Status, names map[table.ID]string) PartitionSta
 	return PartitionStatus{
 		ID: p.ID, Table: name, Leader: p.Leader, Term: p.Term, Applied: p.Applied,
 		Epoch: p.Epoch, Items: p.Items, Bytes: p.Bytes,
+		RaftLog: p.LogBytes, Away: p.Away, Stranded: p.Stranded,
 	}
 }
 

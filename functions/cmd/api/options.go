@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"antipode/functions"
 	"antipode/regionnode/client"
@@ -33,6 +34,7 @@ type options struct {
 	allowOrigin string
 	logLevel    slog.Level
 	cluster     string
+	silence     time.Duration
 	tls         struct{ cert, key, roots string }
 }
 
@@ -77,6 +79,7 @@ func parse(args []string, env func(string) string, stderr io.Writer) (*options, 
 	f.StringVar(&hosts, "hosts", hosts, "host `names` that clients sign for when a proxy rewrites Host, by commas (ANTIPODE_HOSTS)")
 	f.StringVar(&o.allowOrigin, "allow-origin", env("ANTIPODE_ALLOW_ORIGIN"), "`origin` of web pages that may call, or * (ANTIPODE_ALLOW_ORIGIN)")
 	f.StringVar(&o.cluster, "cluster", cmp.Or(env("ANTIPODE_CLUSTER"), "antipode"), "`name` of the deployment (ANTIPODE_CLUSTER)")
+	f.DurationVar(&o.silence, "node-silence", 0, "how long a node that owes answers may be silent before it is given up (0: the client's default, for nodes that nobody replaces)")
 	f.StringVar(&o.tls.cert, "tls-cert", env("ANTIPODE_TLS_CERT"), "PEM `file` of the certificate for rpc (ANTIPODE_TLS_CERT)")
 	f.StringVar(&o.tls.key, "tls-key", env("ANTIPODE_TLS_KEY"), "PEM `file` of its key (ANTIPODE_TLS_KEY)")
 	f.StringVar(&o.tls.roots, "tls-ca", env("ANTIPODE_TLS_CA"), "PEM `file` of the authorities that nodes must be signed by (ANTIPODE_TLS_CA)")
@@ -111,7 +114,7 @@ func list(s string) []string {
 // connect makes the client of the region's nodes; it dials with the first
 // request.
 func (o *options) connect(log *slog.Logger) (*client.Client, error) {
-	c := client.Config{Seeds: o.nodes, Cluster: o.cluster, Region: o.region, Log: log}
+	c := client.Config{Seeds: o.nodes, Cluster: o.cluster, Region: o.region, Silence: o.silence, Log: log}
 	if err := c.LoadTLS(o.tls.cert, o.tls.key, o.tls.roots); err != nil {
 		return nil, fmt.Errorf("secure rpc: %w", err)
 	}

@@ -44,8 +44,9 @@ func command() *cobra.Command {
 		Use:   "regionnode",
 		Short: "one storage node of one region of antipode",
 		Long: `regionnode keeps partitions on disk and serves them over rpc. The first node of
-a region starts without --join and holds the region's catalog; the others join
-it through gossip. When it serves, it prints one line of JSON on stdout.`,
+a region starts without --join and holds the region's catalog, or several start
+together with --bootstrap-expect and hold a replica of it each; the others join
+through gossip. When it serves, it prints one line of JSON on stdout.`,
 		Example:       `  regionnode --region us-east-1 --name a --data /var/lib/antipode --listen 10.0.1.5:7400 --gossip 10.0.1.5:7946`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
@@ -65,6 +66,9 @@ it through gossip. When it serves, it prints one line of JSON on stdout.`,
 	fs.StringVar(&f.config.Gossip, "gossip", "127.0.0.1:7946", "address of the region's gossip, TCP and UDP")
 	fs.StringSliceVar(&f.config.Join, "join", nil, "gossip addresses of nodes to join; none starts the region's catalog")
 	fs.StringArrayVar(&f.peers, "peer", nil, "REGION=ADDR[,ADDR…]: rpc addresses of another region's nodes; repeated")
+	fs.IntVar(&f.config.BootstrapExpect, "bootstrap-expect", 0, "how many nodes start the region together, this one among them; all are told the same and --join one another")
+	fs.IntVar(&f.config.Replication, "replication", 1, "nodes that hold each partition of a new table, where there are as many")
+	fs.Uint64Var(&f.config.MaxRaftLog, "max-raft-log", 1<<30, "bytes up to which a partition's raft log is kept for a member that is away")
 	fs.IntVar(&f.config.Partitions, "partitions", 1, "partitions of a new table")
 	fs.Uint64Var(&f.config.Indexes.MaxRecords, "index-max-records", 10_000, "changes that a global index may be behind before writes wait")
 	fs.DurationVar(&f.config.Indexes.MaxAge, "index-max-age", 10*time.Second, "time that a global index may be behind before writes wait")

@@ -127,6 +127,10 @@ func SystemPartition(region string) table.PartitionID {
 // MaxBootstrap bounds the nodes that may start a region together.
 const MaxBootstrap = 512
 
+// IsBootstrapNode tells whether an id is one of BootstrapNode's, which the
+// catalog never gives out.
+func IsBootstrapNode(id table.NodeID) bool { return ring.CounterOf(uint64(id)) < firstCounter }
+
 // BootstrapNode is the id of the i-th (from 0, below MaxBootstrap) of the nodes
 // that start a region together, in an order that all of them agree on.
 func BootstrapNode(region string, i int) table.NodeID {

@@ -110,7 +110,7 @@ func (t *txn) addPartitions(base, id table.ID, index string, n int, nodes []ring
 		if err != nil {
 			return err
 		}
-		t.s.rotate(chosen, leads)
+		rotate(chosen, leads)
 		leads[table.NodeID(chosen[0])]++
 		for _, id := range chosen {
 			p.Replicas = append(p.Replicas, table.NodeID(id))
@@ -136,7 +136,7 @@ func (s *state) leads() map[table.NodeID]int {
 
 // rotate puts the node first that comes first least often; the first replica is
 // where the leader should be.
-func (s *state) rotate(chosen []uint64, leads map[table.NodeID]int) {
+func rotate(chosen []uint64, leads map[table.NodeID]int) {
 	first := 0
 	for i := range chosen {
 		if leads[table.NodeID(chosen[i])] < leads[table.NodeID(chosen[first])] {

@@ -94,7 +94,14 @@ func (c *Controller) create(ctx context.Context, w *catalog.TableWork, p *catalo
 		Generation: p.Generation, Incarnation: uint64(p.Base), Replicas: p.Replicas,
 		Descriptor: d, Log: logOf(p, d),
 	}
-	err := c.onReplicas(ctx, w, p, func(ctx context.Context, h Host) error { return h.CreatePartition(ctx, spec) })
+	create := func(ctx context.Context, h Host) error { return h.CreatePartition(ctx, spec) }
+	// The preferred leader comes last, so that it finds its voters.
+	others, first := *p, *p
+	others.Replicas, first.Replicas = p.Replicas[1:], p.Replicas[:1]
+	err := c.onReplicas(ctx, w, &others, create)
+	if err == nil {
+		err = c.onReplicas(ctx, w, &first, create)
+	}
 	if err != nil {
 		return fmt.Errorf("create partition %d of %s: %w", p.ID, d.Name, err)
 	}

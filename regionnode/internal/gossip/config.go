@@ -36,6 +36,9 @@ type Config struct {
 	Node    table.NodeID
 	Zone    string
 	RPCAddr string // what members dial
+	// Expect is how many nodes shall start the region together, this one among
+	// them; 0 when it is none of them.
+	Expect int
 
 	// Bind is the address of the TCP and the UDP socket, port 0 for any;
 	// "127.0.0.1:0" when empty. Advertise is what members are told instead.
@@ -59,6 +62,7 @@ const (
 	tagZone   = "z"
 	tagRPC    = "a"
 	tagNode   = "n"
+	tagExpect = "e"
 )
 
 func (c *Config) tags() map[string]string {
@@ -68,6 +72,9 @@ func (c *Config) tags() map[string]string {
 	}
 	if c.Node != 0 {
 		tags[tagNode] = strconv.FormatUint(uint64(c.Node), 16)
+	}
+	if c.Expect > 0 {
+		tags[tagExpect] = strconv.Itoa(c.Expect)
 	}
 	return tags
 }

@@ -35,6 +35,7 @@ type Member struct {
 	Zone    string
 	RPCAddr string
 	Addr    string // of its gossip sockets
+	Expect  int    // Config.Expect
 	Status  Status
 }
 
@@ -257,6 +258,9 @@ func memberOf(m serf.Member) Member {
 	_, out.Name, _ = strings.Cut(m.Name, nameSeparator)
 	if id, err := strconv.ParseUint(m.Tags[tagNode], 16, 64); err == nil {
 		out.Node = table.NodeID(id)
+	}
+	if n, err := strconv.ParseUint(m.Tags[tagExpect], 10, 16); err == nil {
+		out.Expect = int(n)
 	}
 	return out
 }

@@ -65,7 +65,7 @@ func TestThreeMeetAndOneDies(t *testing.T) {
 		awaitMembers(t, p, alive(3))
 	}
 	got := b.Members()[0]
-	want := Member{"a", 0xfeed00000001, "eu-west-1", "z1", "127.0.0.1:7001", a.LocalAddr(), Alive}
+	want := Member{"a", 0xfeed00000001, "eu-west-1", "z1", "127.0.0.1:7001", a.LocalAddr(), 0, Alive}
 	if got != want {
 		t.Errorf("b sees %+v, want %+v", got, want)
 	}

@@ -34,13 +34,18 @@ type Config struct {
 	// may lose them. nil when every partition has this node as its only member.
 	Send func(to table.NodeID, partition table.PartitionID, msgs [][]byte)
 	// TickInterval is raft's tick, 100 ms when 0: heartbeats go out at each, and
-	// elections start after ten to twenty without one. Below 0 nothing ticks but
+	// elections start after ten to twenty without one. Where several nodes hold a
+	// partition, half of it suits them better. Below 0 nothing ticks but
 	// calls of Tick.
 	TickInterval time.Duration
 	// Workers process partitions; 0 is one for each processor, at least two.
 	Workers int
 	// RaftLogBytes is the size at which a raft log is truncated, 8 MB when 0.
 	RaftLogBytes uint64
+	// MaxRaftLogBytes is the size up to which a raft log is kept for a member that
+	// is away, 1 GB when 0. It counts what was appended since the log was opened
+	// or last cut off.
+	MaxRaftLogBytes uint64
 	// MaxCollectionBytes bounds an item collection of a table with local indexes,
 	// 10 GB when 0.
 	MaxCollectionBytes int64
@@ -73,6 +78,9 @@ func (c *Config) fill() error {
 	}
 	if c.RaftLogBytes == 0 {
 		c.RaftLogBytes = 8 << 20
+	}
+	if c.MaxRaftLogBytes == 0 {
+		c.MaxRaftLogBytes = 1 << 30
 	}
 	if c.MaxCollectionBytes == 0 {
 		c.MaxCollectionBytes = 10 << 30
@@ -216,7 +224,8 @@ const (
 )
 
 // Create makes this node's replica of a partition, durably. A partition that is
-// here already stays as it is. Members make theirs with the same Spec.
+// here already stays as it is. Members make theirs with the same Spec; the first
+// of them is preferred as leader, and leads at once if the others are there.
 func (h *Host) Create(ctx context.Context, spec Spec) error {
 	if spec.ID == 0 || len(spec.Members) == 0 {
 		return errors.New("create partition: Spec needs ID and Members")
@@ -233,7 +242,10 @@ func (h *Host) Create(ctx context.Context, spec Spec) error {
 	if err := h.record(&spec); err != nil {
 		return fmt.Errorf("create partition %d: %w", spec.ID, err)
 	}
-	_, err = h.open(&spec)
+	p, err := h.open(&spec)
+	if err == nil && spec.Members[0] == h.cfg.Node {
+		p.campaign()
+	}
 	return err
 }
 

@@ -10,7 +10,15 @@ import (
 func (p *Partition) maintain(ticked bool) {
 	r := p.role.Load()
 	if !r.ready {
+		p.forgetMembers()
 		return
+	}
+	if ticked && !p.solo() {
+		p.watchMembers()
+		p.handOver()
+		if p.flush(); p.raft.HasReady() {
+			p.host.scheduler.notify(p)
+		}
 	}
 	if !p.truncating && p.storage.log.Size() >= p.host.cfg.RaftLogBytes {
 		p.proposeTruncate(r)
@@ -20,11 +28,15 @@ func (p *Partition) maintain(ticked bool) {
 	}
 }
 
-// proposeTruncate cuts the raft log off below what every member has.
+// proposeTruncate cuts the raft log off below what every member has. For one
+// that is away the log is kept up to a size; beyond that the member is stranded.
 func (p *Partition) proposeTruncate(r *role) {
 	index := p.state.Index
-	p.raft.WithProgress(func(_ uint64, _ raft.ProgressType, pr tracker.Progress) {
-		index = min(index, pr.Match)
+	full := p.storage.log.Size() >= p.host.cfg.MaxRaftLogBytes
+	p.raft.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if !full || !p.away(id) {
+			index = min(index, pr.Match)
+		}
 	})
 	if start, _ := p.storage.log.Start(); index <= start {
 		return

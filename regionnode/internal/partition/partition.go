@@ -32,6 +32,8 @@ type Partition struct {
 	buffer   buffer
 	applied  published
 	indexing indexing
+	// membership is what a leader says of members that are not well; nil for none.
+	membership atomic.Pointer[membership]
 	// unparking: a goroutine applies parked records.
 	unparking atomic.Bool
 	// transactions that have marked keys here, as applied.
@@ -44,6 +46,7 @@ type Partition struct {
 	appending   int             // appends with entries that are not durable yet
 	truncating  bool            // a truncateEffect is proposed
 	flights     []flight
+	members     members
 	closed      hlc.Timestamp // newest closed time proposed
 	reads       reads
 	state       appliedState
@@ -178,6 +181,11 @@ type Status struct {
 	LogEnd       replication.Position
 	Closed       hlc.Timestamp
 	Parked       uint64
+	// LogBytes is about the size of the raft log. Away are members that this
+	// leader does not hear of, Stranded those that lack entries which the log has
+	// no more.
+	LogBytes       uint64
+	Away, Stranded []table.NodeID
 }
 
 // Status reads the replica's state in memory.
@@ -190,6 +198,10 @@ func (p *Partition) Status() Status {
 		ID: p.id, Table: v.spec.Table, Leader: r.leader, Leading: r.ready, Term: r.term,
 		Applied: st.Index, Epoch: v.spec.Epoch, Items: st.Counts[0].Items, Bytes: st.Counts[0].Bytes,
 		LogEnd: v.spec.at(st.Sequence), Closed: st.Closed, Parked: st.Parked,
+		LogBytes: p.storage.log.Size(),
+	}
+	if m := p.membership.Load(); m != nil {
+		out.Away, out.Stranded = m.away, m.stranded
 	}
 	for _, l := range v.schema.locals {
 		if out.Indexes == nil {
@@ -292,6 +304,14 @@ func (p *Partition) Positions() map[replication.Region]replication.Position {
 func (p *Partition) deliver(m *pb.Message) {
 	p.inbox.mu.Lock()
 	p.inbox.messages = append(p.inbox.messages, m)
+	p.inbox.mu.Unlock()
+	p.host.scheduler.notify(p)
+}
+
+// campaign has the replica stand for election, unless it leads.
+func (p *Partition) campaign() {
+	p.inbox.mu.Lock()
+	p.inbox.wake = true
 	p.inbox.mu.Unlock()
 	p.host.scheduler.notify(p)
 }

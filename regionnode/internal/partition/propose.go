@@ -163,7 +163,7 @@ func (w *proposal) await(ctx context.Context) error {
 // flush proposes what is buffered as one raft entry. While an entry is being
 // synced it waits: what comes meanwhile shares the next one.
 func (p *Partition) flush() {
-	if p.appending > 0 || p.ended {
+	if p.appending > 0 || p.ended || p.handing() {
 		return
 	}
 	r := p.role.Load()

@@ -210,6 +210,7 @@ func (p *Partition) abandon() {
 		f.finish(p, errUnknown)
 	}
 	p.flights, p.truncating = nil, false
+	p.forgetMembers()
 	p.reads.drop(errNotApplied)
 }
 

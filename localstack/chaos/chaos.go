@@ -1,0 +1,257 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Config of a run.
+type Config struct {
+	// Nodes of the region and Replication of its partitions; defaults 3 and 3.
+	Nodes, Replication int
+	// Partitions of the table; default 3.
+	Partitions int
+	// Clients and Keys that they share; defaults 6 and 12.
+	Clients, Keys int
+	// Duration of load and faults; default 10 s.
+	Duration time.Duration
+	// Seed decides which faults come when, and what clients do; when they do it
+	// depends on the machine, so a seed repeats the plan, not the run.
+	Seed uint64
+	// Dir keeps the nodes' data, and Binaries has regionnode and api.
+	Dir, Binaries string
+	// LogLevel of the nodes. Log hears of faults; may be nil.
+	LogLevel slog.Level
+	Log      *slog.Logger
+}
+
+func (c *Config) fill() {
+	setDefault(&c.Nodes, 3)
+	setDefault(&c.Replication, 3)
+	setDefault(&c.Partitions, 3)
+	setDefault(&c.Clients, 6)
+	setDefault(&c.Keys, 12)
+	setDefault(&c.Duration, 10*time.Second)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Report counts what a run did.
+type Report struct {
+	Operations, Unknown, Undone int
+	Acknowledged                int // writes of keys of their own, all found again
+	Kills, Stops, KillAlls      int
+}
+
+// String is a line for a person.
+func (r *Report) String() string {
+	return fmt.Sprintf("%d operations (%d of unknown outcome, %d refused or failed), %d acknowledged keys; %d kills, %d stops, %d restarts of everything",
+		r.Operations, r.Unknown, r.Undone, r.Acknowledged, r.Kills, r.Stops, r.KillAlls)
+}
+
+// run is one run under way.
+type run struct {
+	Config
+	region  *region
+	history *history
+	mu      sync.Mutex
+	report  Report
+	acked   []string
+}
+
+// Run makes one run; an error says what was wrong with the system under test.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	c.fill()
+	region, err := startRegion(ctx, &c)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Config: c, region: region, history: newHistory()}
+	err = r.all(ctx)
+	return &r.report, errors.Join(err, region.close())
+}
+
+func (r *run) all(ctx context.Context) error {
+	load, cancel := context.WithTimeout(ctx, r.Duration)
+	defer cancel()
+	var clients sync.WaitGroup
+	for i := range r.Clients {
+		clients.Go(func() { r.work(load, i) })
+	}
+	err := r.inject(load)
+	clients.Wait()
+	if err != nil {
+		return err
+	}
+	if err := r.region.until(ctx, "the region is whole again", func() bool { return whole(r.region.statuses(ctx)) }); err != nil {
+		return err
+	}
+	if err := r.readAll(ctx); err != nil {
+		return err
+	}
+	if err := r.history.check(); err != nil {
+		return err
+	}
+	r.report.Operations = len(r.history.ops)
+	return nil
+}
+
+// random is a source that depends on the seed and on who uses it.
+func (r *run) random(who uint64) *rand.Rand { return rand.New(rand.NewPCG(r.Seed, who)) }
+
+// work is one client's life. Its requests end by themselves: a request that is
+// cut off would only be one more of unknown outcome.
+func (r *run) work(ctx context.Context, id int) {
+	random := r.random(uint64(id) + 1)
+	detached := context.WithoutCancel(ctx)
+	known := map[string]string{} // what this client last saw
+	for n := 0; ctx.Err() == nil; n++ {
+		in := input{key: fmt.Sprintf("k%d", random.IntN(r.Keys)), new: fmt.Sprintf("%d.%d", id, n)}
+		in.kind, in.old = kind(random.IntN(3)), known[in.key]
+		out := output{}
+		call := r.history.now()
+		switch in.kind {
+		case kindGet:
+			out.outcome, out.found = r.region.client.get(detached, in.key)
+		case kindPut:
+			out.outcome = r.region.client.put(detached, in.key, in.new)
+		case kindSwap:
+			out.outcome, out.found = r.region.client.swap(detached, in.key, in.old, in.new)
+		}
+		r.history.add(id, call, in, out)
+		switch {
+		case out.outcome == done && in.kind != kindGet:
+			known[in.key] = in.new
+		case out.outcome == done || out.outcome == refused:
+			known[in.key] = out.found
+		}
+		r.count(out.outcome)
+		if n%4 == 0 {
+			own := fmt.Sprintf("own-%d-%d", id, n)
+			if r.region.client.put(detached, own, own) == done {
+				r.mu.Lock()
+				r.acked = append(r.acked, own)
+				r.mu.Unlock()
+			}
+		}
+	}
+}
+
+func (r *run) count(o outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch o {
+	case unknown:
+		r.report.Unknown++
+	case undone:
+		r.report.Undone++
+	}
+}
+
+// readAll reads every key once nothing disturbs any more, and looks for every
+// write that was acknowledged on a key of its own.
+func (r *run) readAll(ctx context.Context) error {
+	for k := range r.Keys {
+		in := input{kind: kindGet, key: fmt.Sprintf("k%d", k)}
+		call := r.history.now()
+		result, found := r.region.client.get(ctx, in.key)
+		if result != done {
+			return fmt.Errorf("key %s cannot be read in the end", in.key)
+		}
+		r.history.add(r.Clients, call, in, output{done, found})
+	}
+	for _, key := range r.acked {
+		result, found := r.region.client.get(ctx, key)
+		if result != done {
+			return fmt.Errorf("key %s cannot be read in the end", key)
+		}
+		if found != key {
+			return fmt.Errorf("the acknowledged write of %s is lost: found %q", key, found)
+		}
+	}
+	r.report.Acknowledged = len(r.acked)
+	return nil
+}
+
+// inject makes faults until ctx ends, and undoes them. At most one node is away
+// at a time, except when all are killed.
+func (r *run) inject(ctx context.Context) error {
+	random := r.random(0)
+	nodes := len(r.region.nodes())
+	for rest(ctx, between(random, 500*time.Millisecond, 3*time.Second)) {
+		victim := random.IntN(nodes)
+		var err error
+		switch what := random.IntN(10); {
+		case what < 5:
+			r.report.Kills++
+			err = r.kill(victim)
+		case what < 9:
+			r.report.Stops++
+			err = r.stop(ctx, victim, between(random, 200*time.Millisecond, 8*time.Second))
+		default:
+			r.report.KillAlls++
+			for i := range nodes {
+				err = errors.Join(err, r.kill(i))
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.region.until(ctx, "all nodes are back", func() bool { return r.answered(ctx) }); err != nil {
+			break // time is over
+		}
+	}
+	return nil
+}
+
+func (r *run) answered(ctx context.Context) bool {
+	for _, s := range r.region.statuses(ctx) {
+		if s == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) kill(i int) error {
+	r.Log.Info("kill", "node", i)
+	return r.region.signal(i, syscall.SIGKILL)
+}
+
+// stop freezes a node for a while, or until ctx ends.
+func (r *run) stop(ctx context.Context, i int, d time.Duration) error {
+	r.Log.Info("stop", "node", i, "for", d)
+	err := r.region.signal(i, syscall.SIGSTOP)
+	rest(ctx, d)
+	return errors.Join(err, r.region.signal(i, syscall.SIGCONT))
+}
+
+func between(random *rand.Rand, low, high time.Duration) time.Duration {
+	return low + time.Duration(random.Int64N(int64(high-low)))
+}
+
+// rest waits; false when ctx ended first.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,146 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"antipode/localstack/cluster"
+	"antipode/regionnode/node"
+	"antipode/regionnode/table"
+)
+
+// region is the system under test: one region of nodes in processes.
+type region struct {
+	cluster *cluster.Cluster
+	client  *client
+	admin   *http.Client
+}
+
+const regionName = "us-east-1"
+
+// look is the pause between two looks at something that is awaited.
+const look = 20 * time.Millisecond
+
+func startRegion(ctx context.Context, c *Config) (*region, error) {
+	running, err := cluster.Start(ctx, cluster.Config{
+		Regions: []string{regionName}, NodesPerRegion: c.Nodes, Replication: c.Replication, Partitions: c.Partitions,
+		Dir: c.Dir, Processes: true, Binaries: c.Binaries, LogLevel: c.LogLevel, Log: c.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the region: %w", err)
+	}
+	r := &region{
+		cluster: running,
+		// The functions of the region have a process of their own, which stays.
+		client: newClient(running.Info().Regions[0].Endpoint, regionName, c.Clients+1),
+		admin:  &http.Client{Timeout: time.Second},
+	}
+	if err := r.createTable(ctx); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+func (r *region) close() error {
+	r.client.close()
+	r.admin.CloseIdleConnections()
+	return r.cluster.Close()
+}
+
+func (r *region) createTable(ctx context.Context) error {
+	status, text, err := r.client.call(ctx, "CreateTable", `{"TableName":"`+tableName+`","BillingMode":"PAY_PER_REQUEST",`+
+		`"AttributeDefinitions":[{"AttributeName":"k","AttributeType":"S"}],"KeySchema":[{"AttributeName":"k","KeyType":"HASH"}]}`)
+	if err != nil || status != http.StatusOK {
+		return fmt.Errorf("create table: %d %s %w", status, text, err)
+	}
+	return r.until(ctx, "the table is active", func() bool {
+		_, text, err := r.client.call(ctx, "DescribeTable", `{"TableName":"`+tableName+`"}`)
+		return err == nil && strings.Contains(text, `"TableStatus":"ACTIVE"`)
+	})
+}
+
+// until waits for a condition.
+func (r *region) until(ctx context.Context, what string, ok func() bool) error {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until %s: %w", what, context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func (r *region) nodes() []cluster.NodeInfo { return r.cluster.Info().Regions[0].Nodes }
+
+// signal sends a signal to a node's process as it is now.
+func (r *region) signal(i int, s syscall.Signal) error {
+	n := r.nodes()[i]
+	if err := syscall.Kill(n.PID, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("signal %v to %s: %w", s, n.Name, err)
+	}
+	return nil
+}
+
+// statuses asks every node for its view; nil where one does not answer.
+func (r *region) statuses(ctx context.Context) []*node.Status {
+	nodes := r.nodes()
+	out := make([]*node.Status, len(nodes))
+	for i, n := range nodes {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.Admin+"/status", nil)
+		if err != nil {
+			continue
+		}
+		answer, err := r.admin.Do(request)
+		if err != nil {
+			continue
+		}
+		s := new(node.Status)
+		if json.NewDecoder(answer.Body).Decode(s) == nil {
+			out[i] = s
+		}
+		_ = answer.Body.Close()
+	}
+	return out
+}
+
+// whole tells whether every node answers, every partition has one leader that
+// all its members follow, and all members are equally far.
+func whole(statuses []*node.Status) bool {
+	leaders := map[table.PartitionID]table.NodeID{}
+	applied := map[table.PartitionID]uint64{}
+	for _, s := range statuses {
+		if s == nil {
+			return false
+		}
+		for _, p := range s.Partitions {
+			if p.Leader == 0 || len(p.Away) > 0 || len(p.Stranded) > 0 {
+				return false
+			}
+			if led, ok := leaders[p.ID]; ok && (led != p.Leader || applied[p.ID] != p.Applied) {
+				return false
+			}
+			leaders[p.ID], applied[p.ID] = p.Leader, p.Applied
+		}
+	}
+	return len(leaders) > 0
+}
+
+// leads counts what a node leads.
+func leads(s *node.Status) int {
+	n := 0
+	for _, p := range s.Partitions {
+		if p.Leader == s.ID {
+			n++
+		}
+	}
+	return n
+}
