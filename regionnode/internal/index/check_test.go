@@ -53,7 +53,6 @@ type life struct {
 	partitions int
 	members    int
 
-	writers sync.WaitGroup
 	clock   *hlc.Clock // of another region
 }
 
