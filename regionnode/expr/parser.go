@@ -44,6 +44,9 @@ func newParser(kind Kind, src string) (*parser, error) {
 	if src == "" {
 		return nil, kind.invalid("The expression can not be empty;")
 	}
+	if len(src) > maxExpression && kind == UpdateExpression {
+		return nil, kind.invalid("Expression size has exceeded the maximum allowed size;")
+	}
 	if len(src) > maxExpression {
 		return nil, kind.invalid("Expression size has exceeded the maximum allowed size; expression size: %d", len(src))
 	}
