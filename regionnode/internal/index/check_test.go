@@ -53,7 +53,7 @@ type life struct {
 	partitions int
 	members    int
 
-	clock   *hlc.Clock // of another region
+	clock *hlc.Clock // of another region
 }
 
 func newLife(t *testing.T, seed uint64) *life {
