@@ -441,6 +441,9 @@ func TestGlobalIndexManyAttributes(t *testing.T) {
 	_, err := queryIndex(t.Context(), region, name, "idx", hash+" AND r2 = :e", "a", "b", "c", 1, "m")
 	wantError(t, err, "ValidationException",
 		"RANGE key attributes r1 must have equality conditions specified in the query because a condition is present on key attribute r2")
+	_, err = queryIndex(t.Context(), region, name, "idx", hash+" AND r1 > :e AND r2 = :f", "a", "b", "c", 1, "a", "m")
+	wantError(t, err, "ValidationException",
+		"RANGE key attributes r1 must have equality conditions specified in the query because a condition is present on key attribute r2")
 	page, err := in(region).Query(t.Context(), &dynamodb.QueryInput{
 		TableName: &name, IndexName: aws.String("idx"), Limit: aws.Int32(2), KeyConditionExpression: &hash,
 		ExpressionAttributeValues: attributes(map[string]any{":a": "a", ":b": "b", ":c": "c", ":d": 1}),
