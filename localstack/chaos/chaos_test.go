@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		build := exec.Command("go", "build", "-o", dir+"/", "antipode/regionnode/cmd/regionnode", "antipode/functions/cmd/api")
 		if out, err := build.CombinedOutput(); err != nil {
 			panic(string(out))
