@@ -97,7 +97,7 @@ func (e *ValueError) Older() string {
 	case Overflow, Underflow:
 		p, _ := scanNumber(e.Text)
 		switch {
-		case p.exp > math.MaxInt32 || p.exp < math.MinInt32:
+		case p.exp > math.MaxInt32 || p.exp <= math.MinInt32: // the scale, -exp, has 32 bits too
 			return msgNotNumeric + ": " + e.Text
 		case p.exp == math.MaxInt32:
 			return msgUnderflow
