@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -25,7 +26,7 @@ import (
 // code, message and details.
 //
 // In requests and answers, $T and other capitals behind a dollar are tables,
-// and $R is the region; «N*TEXT» in a request is N times TEXT. Arguments:
+// $R is the region and $P tells this run from others; «N*TEXT» in a request is N times TEXT. Arguments:
 //
 //	table          CreateTable with a body that leaves name and billing out;
 //	               name=U makes $U instead of $T
@@ -39,6 +40,9 @@ func TestOperations(t *testing.T) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return s.run(t, d) })
 	})
 }
+
+// runID tells one run of the suite from another against the same endpoint.
+var runID = time.Now().UnixNano()
 
 // script is the state of one file: its tables by their names in the file.
 type script struct {
@@ -95,6 +99,7 @@ func (s *script) fill(body string) string {
 		body = strings.ReplaceAll(body, "$"+short, name)
 	}
 	body = strings.ReplaceAll(body, "$R", s.region)
+	body = strings.ReplaceAll(body, "$P", strconv.FormatInt(runID, 36))
 	return repetition.ReplaceAllStringFunc(body, func(m string) string {
 		p := repetition.FindStringSubmatch(m)
 		n, _ := strconv.Atoi(p[1])
