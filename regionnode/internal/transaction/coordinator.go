@@ -53,8 +53,15 @@ type Coordinator struct {
 	ledger ledger
 	ctx    context.Context
 	cancel context.CancelFunc
-	// background counts what ends rows after the client was answered.
+	// background counts what ends rows after the client was answered; closed, and
+	// mu, keep more from starting.
 	background sync.WaitGroup
+	mu         sync.Mutex
+	closed     bool
+	// swept is how far the sweep of each of the ledger's partitions has come;
+	// sweeping guards it.
+	sweeping sync.Mutex
+	swept    map[table.PartitionID][]byte
 }
 
 var _ regionnode.Transactions = (*Coordinator)(nil)
@@ -73,13 +80,16 @@ func New(cfg Config) *Coordinator {
 	if cfg.Led == nil {
 		cfg.Led = func(table.ID) []table.PartitionID { return nil }
 	}
-	c := &Coordinator{cfg: cfg, ledger: ledger{region: cfg.Region}}
+	c := &Coordinator{cfg: cfg, ledger: ledger{region: cfg.Region}, swept: map[table.PartitionID][]byte{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
 
 // Close abandons what is under way, which others finish.
 func (c *Coordinator) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
 	c.cancel()
 	c.background.Wait()
 }

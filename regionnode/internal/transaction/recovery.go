@@ -15,6 +15,11 @@ import (
 
 // later does what the client need not wait for. What fails is found by recovery.
 func (c *Coordinator) later(f func(ctx context.Context) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
 	c.background.Go(func() {
 		ctx, cancel := c.bounded(c.ctx)
 		defer cancel()
@@ -88,8 +93,8 @@ func (c *Coordinator) resolve(ctx context.Context, m *Stalled) error {
 	return err
 }
 
-// sweepEvery is how many looks at marks pass for one at the ledger.
-const sweepEvery = 20
+// sweepEvery is how many looks at marks pass for one at a page of the ledger.
+const sweepEvery = 4
 
 // Run finishes what others have left until ctx ends: marks on this node's
 // partitions that are too old, and rows of the ledger's partitions that this node
@@ -128,9 +133,12 @@ func (c *Coordinator) Heal(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Sweep goes once over the ledger's partitions that this node leads: it finishes
-// rows that are too old and removes those whose token is free again.
+// Sweep looks at the next page of each of the ledger's partitions that this node
+// leads: it finishes rows that are too old and removes those whose token is free
+// again.
 func (c *Coordinator) Sweep(ctx context.Context) error {
+	c.sweeping.Lock()
+	defer c.sweeping.Unlock()
 	c.ledger.mu.Lock()
 	d := c.ledger.d
 	c.ledger.mu.Unlock()
@@ -151,22 +159,16 @@ func (c *Coordinator) Sweep(ctx context.Context) error {
 		if !slices.Contains(led, p.ID) {
 			continue
 		}
-		r := regionnode.RangeRequest{
-			Target: regionnode.Target{Table: d.ID, Partition: p.ID, Range: p.Epoch.Range}, Consistent: true,
+		page, err := c.cfg.Region.Range(ctx, &regionnode.RangeRequest{
+			Target: regionnode.Target{Table: d.ID, Partition: p.ID, Range: p.Epoch.Range}, Consistent: true, After: c.swept[p.ID],
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read the ledger of transactions: %w", err))
+			continue
 		}
-		for {
-			page, err := c.cfg.Region.Range(ctx, &r)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("read the ledger of transactions: %w", err))
-				break
-			}
-			for _, image := range page.Items {
-				errs = append(errs, c.sweepRow(ctx, image))
-			}
-			if page.LastKey == nil {
-				break
-			}
-			r.After = page.LastKey
+		c.swept[p.ID] = page.LastKey
+		for _, image := range page.Items {
+			errs = append(errs, c.sweepRow(ctx, image))
 		}
 	}
 	return errors.Join(errs...)

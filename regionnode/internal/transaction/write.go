@@ -237,7 +237,11 @@ func (w *writing) abandon(ctx context.Context, marked []part) error {
 		return err
 	}
 	last := w.row
-	w.c.later(func(ctx context.Context) error { return w.c.ledger.change(ctx, w.id.Row, last, nil) })
+	remove := func(ctx context.Context) error { return w.c.ledger.change(ctx, w.id.Row, last, nil) }
+	// A client that has been refused may use its token for something else at once.
+	if w.r.Token == "" || remove(ctx) != nil {
+		w.c.later(remove)
+	}
 	return nil
 }
 
