@@ -48,7 +48,7 @@ func (a *attempt) next(ctx context.Context, target *regionnode.Target) (regionno
 	if a.partition == 0 {
 		target.Partition, target.Range = a.way.id, a.way.rangeEpoch
 	}
-	return a.way.nodes[a.at].data, nil
+	return a.ask().data, nil
 }
 
 // aim picks the partition and the first node to ask.
@@ -72,6 +72,7 @@ func (a *attempt) aim(ctx context.Context) error {
 
 // served notes who answered, for the next request.
 func (a *attempt) served() {
+	a.tell(nil)
 	if (!a.reads || a.strong) && int(a.way.leader.Load()) != a.at {
 		a.way.leader.Store(int32(a.at))
 	}
@@ -80,6 +81,7 @@ func (a *attempt) served() {
 // failed decides what follows from a failure: nil to ask again (next knows
 // where), or the error for the caller.
 func (a *attempt) failed(ctx context.Context, err error) error {
+	a.tell(err)
 	if api := apierr.Of(err); api != nil {
 		return err
 	}

@@ -177,6 +177,8 @@ type node struct {
 	id    table.NodeID
 	data  regionnode.Data
 	local bool
+
+	health health
 }
 
 func (t *nodeTable) init(c *Client) { t.c, t.nodes = c, map[nodeKey]*node{} }

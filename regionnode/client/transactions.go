@@ -53,6 +53,7 @@ func onCoordinator[T any](ctx context.Context, c *Client, id table.ID, key []byt
 		}
 		resp, err := f(t)
 		if err == nil {
+			a.tell(nil)
 			return resp, nil
 		}
 		if err := a.failed(ctx, err); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"antipode/regionnode/client"
+	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/internal/rpc"
 	"antipode/replication"
 )
@@ -148,12 +149,12 @@ func (c *Config) patience(r rpc.Config) rpc.Config {
 	return r
 }
 
-// tick is raft's. A follower stands for election after ten to twenty of them.
-func (c *Config) tick() time.Duration {
+// pace sets raft's timers where several nodes hold a partition: a leader that is
+// silent for 500 ms to 1 s is replaced.
+func (c *Config) pace(p *partition.Config) {
 	if c.Replication > 1 {
-		return 50 * time.Millisecond
+		p.TickInterval, p.HeartbeatTicks, p.ElectionTicks = 25*time.Millisecond, 3, 20
 	}
-	return 0
 }
 
 func setDefault(s *string, value string) {

@@ -277,12 +277,13 @@ func (n *Node) row() catalog.Node {
 }
 
 func (n *Node) openPartitions(context.Context) error {
-	partitions, err := partition.NewHost(partition.Config{
+	config := partition.Config{
 		Node: n.id, Region: n.config.Region, Store: n.store, Clock: n.clock,
 		Send: n.sendRaft, Log: n.config.Log, OnChange: n.partitionChanged, MaxRaftLogBytes: n.config.MaxRaftLog,
-		TickInterval:    n.config.tick(),
 		MaxIndexRecords: n.config.Indexes.MaxRecords, MaxIndexAge: n.config.Indexes.MaxAge, IndexGrace: n.config.Indexes.Grace,
-	})
+	}
+	n.config.pace(&config)
+	partitions, err := partition.NewHost(config)
 	if err != nil {
 		return err
 	}

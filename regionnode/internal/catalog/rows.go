@@ -67,9 +67,14 @@ type Partition struct {
 	// Generation is the partition's first log generation.
 	Generation replication.Generation `msgpack:"g"`
 	Replicas   []table.NodeID         `msgpack:"r"`
-	// Created is set once every replica exists; Dropped once none is wanted.
+	// Created is set once a majority of the replicas exists; Dropped once none is
+	// wanted.
 	Created bool `msgpack:"c,omitempty"`
 	Dropped bool `msgpack:"d,omitempty"`
+	// Missing are the Replicas that could not be made with the others, and Born is
+	// what those began with, so that the missing ones can begin alike.
+	Missing []table.NodeID    `msgpack:"m,omitempty"`
+	Born    *table.Descriptor `msgpack:"o,omitempty"`
 }
 
 func idKey(prefix string, id uint64) string { return fmt.Sprintf("%s%016x", prefix, id) }

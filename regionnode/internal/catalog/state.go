@@ -21,7 +21,8 @@ type state struct {
 	partitions map[table.ID][]*Partition
 	byBase     map[table.ID]map[table.PartitionID]*Partition
 	nodes      map[table.NodeID]*Node
-	load       map[table.NodeID]int // replicas on each node
+	load       map[table.NodeID]int           // replicas on each node
+	missing    map[table.PartitionID]table.ID // partitions without all replicas, and their Base
 	peers      map[string]*Peer
 	keys       map[string]*AccessKey
 	jobs       map[uint64]*Job
@@ -37,6 +38,7 @@ func newState() *state {
 		byBase:     map[table.ID]map[table.PartitionID]*Partition{},
 		nodes:      map[table.NodeID]*Node{},
 		load:       map[table.NodeID]int{},
+		missing:    map[table.PartitionID]table.ID{},
 		peers:      map[string]*Peer{},
 		keys:       map[string]*AccessKey{},
 		jobs:       map[uint64]*Job{},
@@ -175,6 +177,9 @@ func (s *state) setPartition(key string, value []byte) error {
 	if row.Dropped {
 		return nil
 	}
+	if len(row.Missing) > 0 {
+		s.missing[row.ID] = row.Base
+	}
 	list := s.partitions[row.Table]
 	at, _ := slices.BinarySearchFunc(list, row.Start, func(p *Partition, start uint64) int { return cmp.Compare(p.Start, start) })
 	s.partitions[row.Table] = slices.Insert(slices.Clip(list), at, row)
@@ -182,6 +187,7 @@ func (s *state) setPartition(key string, value []byte) error {
 }
 
 func (s *state) dropPartition(old *Partition) {
+	delete(s.missing, old.ID)
 	delete(s.byBase[old.Base], old.ID)
 	if len(s.byBase[old.Base]) == 0 {
 		delete(s.byBase, old.Base)

@@ -25,7 +25,13 @@ func (c *Catalog) Work(ctx context.Context) (*Work, error) {
 				w.Tables = append(w.Tables, name)
 			}
 		}
+		for _, base := range s.missing {
+			if name, ok := s.names[base]; ok {
+				w.Tables = append(w.Tables, name)
+			}
+		}
 		slices.Sort(w.Tables)
+		w.Tables = slices.Compact(w.Tables)
 		w.Jobs = sorted(s.jobs)
 		return nil
 	})
@@ -87,6 +93,9 @@ func (c *Catalog) FinishTable(ctx context.Context, w *TableWork) error {
 				continue
 			case !p.Created:
 				p.Created = true
+				if made := w.partition(p.ID); made != nil {
+					p.Missing, p.Born = made.Missing, made.Born
+				}
 				if err := t.put(key, &p); err != nil {
 					return err
 				}
@@ -101,6 +110,31 @@ func (c *Catalog) FinishTable(ctx context.Context, w *TableWork) error {
 		next.Pushed = row.Descriptor.Generation
 		settle(&next, row.Pushed == 0)
 		return t.put(tablePrefix+row.Descriptor.Name, &next)
+	})
+}
+
+func (w *TableWork) partition(id table.PartitionID) *Partition {
+	for i := range w.Partitions {
+		if w.Partitions[i].ID == id {
+			return &w.Partitions[i]
+		}
+	}
+	return nil
+}
+
+// FinishReplica records that a replica exists that was missing.
+func (c *Catalog) FinishReplica(ctx context.Context, p *Partition, node table.NodeID) error {
+	return c.change(ctx, func(t *txn) error {
+		row := t.s.byBase[p.Base][p.ID]
+		if row == nil || !slices.Contains(row.Missing, node) {
+			return nil
+		}
+		next := *row
+		next.Missing = slices.DeleteFunc(slices.Clone(row.Missing), func(id table.NodeID) bool { return id == node })
+		if len(next.Missing) == 0 {
+			next.Born = nil
+		}
+		return t.put(idKey(partitionPrefix, uint64(p.ID)), &next)
 	})
 }
 

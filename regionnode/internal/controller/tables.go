@@ -29,7 +29,10 @@ func (c *Controller) reconcile(ctx context.Context, name string) error {
 		return err
 	}
 	if w.Pushed >= w.Descriptor.Generation {
-		return c.finishIndexes(ctx, w)
+		if err := c.finishIndexes(ctx, w); err != nil {
+			return err
+		}
+		return c.complete(ctx, w)
 	}
 	view := forPartitions(w.Descriptor)
 	phases := []struct {
@@ -86,26 +89,6 @@ func (c *Controller) onReplicas(ctx context.Context, w *catalog.TableWork, p *ca
 		})
 	}
 	return g.Wait()
-}
-
-func (c *Controller) create(ctx context.Context, w *catalog.TableWork, p *catalog.Partition, d *table.Descriptor) error {
-	spec := &Spec{
-		Partition: p.ID, Table: p.Table, Index: p.Index, Start: p.Start, End: p.End,
-		Generation: p.Generation, Incarnation: uint64(p.Base), Replicas: p.Replicas,
-		Descriptor: d, Log: logOf(p, d),
-	}
-	create := func(ctx context.Context, h Host) error { return h.CreatePartition(ctx, spec) }
-	// The preferred leader comes last, so that it finds its voters.
-	others, first := *p, *p
-	others.Replicas, first.Replicas = p.Replicas[1:], p.Replicas[:1]
-	err := c.onReplicas(ctx, w, &others, create)
-	if err == nil {
-		err = c.onReplicas(ctx, w, &first, create)
-	}
-	if err != nil {
-		return fmt.Errorf("create partition %d of %s: %w", p.ID, d.Name, err)
-	}
-	return nil
 }
 
 func (c *Controller) push(ctx context.Context, w *catalog.TableWork, p *catalog.Partition, d *table.Descriptor) error {

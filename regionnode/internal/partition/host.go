@@ -33,11 +33,13 @@ type Config struct {
 	// Send carries messages to a member on another node; it must not block and
 	// may lose them. nil when every partition has this node as its only member.
 	Send func(to table.NodeID, partition table.PartitionID, msgs [][]byte)
-	// TickInterval is raft's tick, 100 ms when 0: heartbeats go out at each, and
-	// elections start after ten to twenty without one. Where several nodes hold a
-	// partition, half of it suits them better. Below 0 nothing ticks but
+	// TickInterval is raft's tick, 100 ms when 0. Leaders send heartbeats every
+	// HeartbeatTicks, 1 when 0, and elections start after once to twice
+	// ElectionTicks, 10 when 0, without one. Two members that choose the same tick
+	// split the votes: many short ticks make that rare. Below 0 nothing ticks but
 	// calls of Tick.
-	TickInterval time.Duration
+	TickInterval                  time.Duration
+	HeartbeatTicks, ElectionTicks int
 	// Workers process partitions; 0 is one for each processor, at least two.
 	Workers int
 	// RaftLogBytes is the size at which a raft log is truncated, 8 MB when 0.
@@ -72,6 +74,12 @@ func (c *Config) fill() error {
 	}
 	if c.TickInterval == 0 {
 		c.TickInterval = 100 * time.Millisecond
+	}
+	if c.HeartbeatTicks == 0 {
+		c.HeartbeatTicks = 1
+	}
+	if c.ElectionTicks == 0 {
+		c.ElectionTicks = 10
 	}
 	if c.Workers == 0 {
 		c.Workers = max(2, runtime.GOMAXPROCS(0))

@@ -10,14 +10,13 @@ import (
 )
 
 const (
-	// awayTicks is after how many ticks without a word a member counts as away:
-	// several elections long, so that one who is only slow does not.
-	awayTicks = 60
-	// handTicks is how long somebody leads before the preferred member is given
-	// the leadership back, and how long after an attempt the next one is made.
-	handTicks = 100
-	// handPatience is for how many ticks writes wait for a hand-over.
-	handPatience = 10
+	// awayElections is after how many election timeouts without a word a member
+	// counts as away, so that one who is only slow does not.
+	awayElections = 6
+	// handElections is for how many election timeouts somebody leads before the
+	// preferred member is given the leadership back, and how long after an attempt
+	// the next one is made. For one of them writes wait for the hand-over.
+	handElections = 10
 )
 
 // members is what a leader notes of the others, from tick to tick; the round's.
@@ -55,7 +54,7 @@ func (p *Partition) watchMembers() {
 		if m.silent[id]++; pr.RecentActive {
 			m.silent[id] = 0
 		}
-		if m.silent[id] > awayTicks {
+		if p.away(id) {
 			now.away = append(now.away, table.NodeID(id))
 		}
 		if pr.Next <= start || pr.Match > 0 && pr.Match < start {
@@ -85,7 +84,9 @@ func (p *Partition) forgetMembers() {
 }
 
 // away tells whether a member has been silent for long.
-func (p *Partition) away(id uint64) bool { return p.members.silent[id] > awayTicks }
+func (p *Partition) away(id uint64) bool {
+	return p.members.silent[id] > awayElections*p.host.cfg.ElectionTicks
+}
 
 // handOver gives the leadership back to the first member, where the catalog
 // wants it, once that has caught up. New writes wait for it a moment, and those
@@ -99,14 +100,14 @@ func (p *Partition) handOver() {
 		}
 		return
 	}
-	if to == uint64(p.host.cfg.Node) || m.led < handTicks || m.silent[to] > 0 {
+	if to == uint64(p.host.cfg.Node) || m.led < handElections*p.host.cfg.ElectionTicks || m.silent[to] > 0 {
 		return
 	}
 	last, _ := p.storage.LastIndex()
 	p.raft.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		// A few entries behind is what a busy partition's members always are.
 		if id == to && pr.State == tracker.StateReplicate && pr.Match+1024 > last {
-			m.handing = handPatience
+			m.handing = p.host.cfg.ElectionTicks
 		}
 	})
 }

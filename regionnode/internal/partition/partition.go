@@ -132,7 +132,7 @@ func newPartition(h *Host, spec *Spec) (*Partition, error) {
 	p.applied.raw = make(chan struct{})
 	p.settings.Store(&view{spec: spec, schema: newSchema(spec.Descriptor)})
 	p.role.Store(&role{term: hard.Term, changed: make(chan struct{})})
-	p.raft, err = raft.NewRawNode(raftConfig(h.cfg.Node, p.storage, p.state.Index, raftLogger{p}))
+	p.raft, err = raft.NewRawNode(raftConfig(&h.cfg, p.storage, p.state.Index, raftLogger{p}))
 	if err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}

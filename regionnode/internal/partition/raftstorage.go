@@ -154,11 +154,11 @@ func storeEntries(entries []*pb.Entry) []store.Entry {
 
 // raftConfig is every group's configuration. Sizes: an append message carries
 // up to 64 KB beyond its first entry; 64 MB of proposals may wait for followers.
-func raftConfig(self table.NodeID, s *raftStorage, applied uint64, log raft.Logger) *raft.Config {
+func raftConfig(host *Config, s *raftStorage, applied uint64, log raft.Logger) *raft.Config {
 	return &raft.Config{
-		ID:                        uint64(self),
-		ElectionTick:              10,
-		HeartbeatTick:             1,
+		ID:                        uint64(host.Node),
+		ElectionTick:              host.ElectionTicks,
+		HeartbeatTick:             host.HeartbeatTicks,
 		Storage:                   s,
 		Applied:                   applied,
 		AsyncStorageWrites:        true,

@@ -26,15 +26,15 @@ type reads struct {
 	groups []*readGroup
 }
 
-// readRetryTicks is after how many ticks raft is taken to have dropped a
-// request.
-const readRetryTicks = 3
+// readRetryBeats is after how many heartbeats' time raft is taken to have dropped
+// a request.
+const readRetryBeats = 3
 
 // add starts one group for what came in, and tries overdue ones again.
 func (rs *reads) add(p *Partition, waiters []*readWaiter, ticks int) {
 	if ticks > 0 {
 		for _, g := range rs.groups {
-			if g.ticks += ticks; g.index == 0 && g.ticks >= readRetryTicks {
+			if g.ticks += ticks; g.index == 0 && g.ticks >= readRetryBeats*p.host.cfg.HeartbeatTicks {
 				rs.ask(p, g)
 			}
 		}
