@@ -49,7 +49,7 @@ through the data directory of 'antipode up', or through --admin.`,
 			return failures(views)
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", ".antipode", "data directory of the running system")
+	cmd.Flags().StringVar(&data, "data", defaultDir, "data directory of the running system")
 	cmd.Flags().StringSliceVar(&admins, "admin", nil, "admin URLs of nodes, instead of --data")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the nodes' answers as JSON")
 	return cmd

@@ -18,6 +18,9 @@ import (
 	"antipode/localstack/cluster"
 )
 
+// defaultDir is where up keeps data and status looks for it.
+const defaultDir = ".antipode"
+
 // upFlags are what `antipode up` takes beyond cluster.Config.
 type upFlags struct {
 	config      cluster.Config
@@ -48,7 +51,7 @@ start on the same directory has everything.`,
 	flags.IntVar(&f.config.Replication, "replication", 1, "nodes that hold each partition, at most --nodes; from 2 on a region survives nodes")
 	flags.IntVar(&f.config.Port, "port", 8000, "port that serves every region; region i (from 1) also listens on port+i; 0 takes free ports")
 	flags.StringVar(&f.config.Host, "host", "127.0.0.1", "address to serve clients on; what nodes say to one another stays on loopback")
-	flags.StringVar(&f.config.Dir, "data", ".antipode", "data directory")
+	flags.StringVar(&f.config.Dir, "data", defaultDir, "data directory")
 	flags.BoolVar(&f.config.InMemory, "in-memory", false, "keep everything in memory; gone at the end")
 	flags.BoolVar(&f.config.Processes, "processes", false, "run each node, and each region's functions, as a process of its own")
 	flags.IntVar(&f.config.Partitions, "partitions", 0, "partitions of a new table (0: the node's default)")
@@ -76,7 +79,7 @@ func (f *upFlags) run(ctx context.Context) error {
 		}
 		fmt.Println(string(line))
 	} else {
-		printUp(os.Stdout, &info, time.Since(began))
+		f.print(os.Stdout, &info, time.Since(began))
 	}
 	// What starting needed is garbage now; an idle cluster should not hold it.
 	debug.FreeOSMemory()
@@ -115,7 +118,8 @@ func (f *upFlags) complete() error {
 	return nil
 }
 
-func printUp(w io.Writer, info *cluster.Info, took time.Duration) {
+// print says where everything is, and what to try as it was started.
+func (f *upFlags) print(w io.Writer, info *cluster.Info, took time.Duration) {
 	fmt.Fprintf(w, "antipode is ready (%d ms)\n\n", took.Milliseconds())
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(table, "every region\t%s\n", info.Endpoint)
@@ -129,10 +133,10 @@ func printUp(w io.Writer, info *cluster.Info, took time.Duration) {
 	first := info.Regions[0].Region
 	fmt.Fprintf(w, `
 Try it:
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_ENDPOINT_URL_DYNAMODB=%s
+  export %s AWS_ENDPOINT_URL_DYNAMODB=%s
   aws dynamodb create-table --region %s --table-name notes --billing-mode PAY_PER_REQUEST \
       --attribute-definitions AttributeName=id,AttributeType=S --key-schema AttributeName=id,KeyType=HASH
-`, info.Endpoint, first)
+`, f.keys(), info.Endpoint, first)
 	if len(info.Regions) > 1 {
 		second := info.Regions[1].Region
 		fmt.Fprintf(w, `  aws dynamodb update-table --region %s --table-name notes --replica-updates '[{"Create":{"RegionName":"%s"}}]'
@@ -140,5 +144,33 @@ Try it:
   aws dynamodb get-item --region %s --table-name notes --key '{"id":{"S":"1"}}'
 `, first, second, first, second)
 	}
-	fmt.Fprintln(w, "  antipode status\n\nCtrl-C stops it.")
+	fmt.Fprintf(w, "  %s\n\nCtrl-C stops it.\n", f.status(info))
+}
+
+// keys are the variables that make a client's requests acceptable. A secret is
+// not printed: output ends up in logs.
+func (f *upFlags) keys() string {
+	if len(f.credentials) == 0 {
+		return "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"
+	}
+	key, _, _ := strings.Cut(f.credentials[0], ":")
+	return "AWS_ACCESS_KEY_ID=" + key + " AWS_SECRET_ACCESS_KEY='its secret'"
+}
+
+// status is the command that finds this system: by its directory, or in memory,
+// where there is none, by its nodes.
+func (f *upFlags) status(info *cluster.Info) string {
+	switch {
+	case f.config.InMemory:
+		var admins []string
+		for _, r := range info.Regions {
+			for _, n := range r.Nodes {
+				admins = append(admins, n.Admin)
+			}
+		}
+		return os.Args[0] + " status --admin " + strings.Join(admins, ",")
+	case f.config.Dir != defaultDir:
+		return os.Args[0] + " status --data " + f.config.Dir
+	}
+	return os.Args[0] + " status"
 }
