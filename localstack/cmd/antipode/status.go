@@ -126,13 +126,21 @@ func printStatus(w io.Writer, views []view) {
 		if s.Catalog {
 			state = "up, leads catalog"
 		}
-		var leads int
+		var leads, away, stranded int
 		var items int64
 		for _, p := range s.Partitions {
 			if p.Leader == s.ID {
 				leads++
 				items += p.Items
+				away += len(p.Away)
+				stranded += len(p.Stranded)
 			}
+		}
+		if away > 0 {
+			state += fmt.Sprintf(", %d replicas elsewhere away", away)
+		}
+		if stranded > 0 {
+			state += fmt.Sprintf(", %d STRANDED", stranded)
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.Region, s.Name, s.Zone, state, len(s.Partitions), leads, items, v.Admin)
 	}
