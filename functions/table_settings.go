@@ -3,6 +3,7 @@ package functions
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"antipode/functions/wire"
@@ -100,6 +101,9 @@ func encryption(s *wire.SSESpecification, d *table.Descriptor) (*table.Encryptio
 func tagList(in []wire.Tag) ([]table.Tag, error) {
 	tags := make([]table.Tag, 0, len(in))
 	for _, t := range in {
+		if strings.HasPrefix(t.Key.Value, "aws:") {
+			return nil, apierr.Invalid("One or more parameter values were invalid: Tag keys starting with aws: are reserved: %s", t.Key.Value)
+		}
 		tags = append(tags, table.Tag{Key: t.Key.Value, Value: t.Value.Value})
 	}
 	return sortTags(tags)

@@ -16,6 +16,9 @@ const maxTagRaces = 8
 
 func tagResource(c *call, in *wire.TagResourceInput) error {
 	return c.changeTags(in.ResourceArn.Value, func(tags []table.Tag) ([]table.Tag, error) {
+		if len(in.Tags) == 0 {
+			return nil, apierr.Invalid("Atleast one Tag needs to be provided as Input.") // AWS's spelling
+		}
 		added, err := tagList(in.Tags)
 		if err != nil {
 			return nil, err
@@ -31,6 +34,9 @@ func tagResource(c *call, in *wire.TagResourceInput) error {
 
 func untagResource(c *call, in *wire.UntagResourceInput) error {
 	return c.changeTags(in.ResourceArn.Value, func(tags []table.Tag) ([]table.Tag, error) {
+		if len(in.TagKeys) == 0 {
+			return nil, apierr.Invalid("Atleast one Tag Key needs to be provided as Input.") // AWS's spelling
+		}
 		return slices.DeleteFunc(slices.Clone(tags), func(t table.Tag) bool {
 			return slices.Contains(in.TagKeys, t.Key)
 		}), nil
