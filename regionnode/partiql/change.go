@@ -113,7 +113,7 @@ func (b *binding) assigned(n *node) (expr.Tree, error) {
 		return expr.Tree{}, errOperator(n)
 	case n.kind == nodeOperation && (name == "+" || name == "-"):
 	case n.kind == nodeOperation:
-		return expr.Tree{}, apierr.Invalid("Unsupported operator in Update Expression. Operator: %s", name)
+		return expr.Tree{}, apierr.Invalid("An update expression has no operator %s", name)
 	default:
 		return expr.Tree{}, apierr.Invalid("Unsupported operation: %s", operationName(n))
 	}

@@ -119,7 +119,7 @@ func (s *Statement) check() error {
 }
 
 func errOneSource() error {
-	return apierr.Invalid("Only select from a single table or index is supported.")
+	return apierr.Invalid("A statement reads one table or one index: more than one source is not supported")
 }
 
 // components are the names in a FROM clause: a table's, and an index's.
