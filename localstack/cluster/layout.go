@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -184,17 +186,24 @@ func (p *portPicker) release() {
 	}
 }
 
+// Ports are chosen below those that systems give to outgoing connections: one of
+// those could take a port between its choice and its node's start.
+const (
+	firstPort = 20_000
+	portCount = 10_000
+)
+
 // keepOrPick returns addr if it is free, else a free one.
 func (p *portPicker) keepOrPick(addr string) (string, error) {
 	if addr != "" && p.hold(addr) {
 		return addr, nil
 	}
 	for range 100 {
-		probe, err := net.Listen("tcp", net.JoinHostPort(internalHost, "0"))
+		free := net.JoinHostPort(internalHost, strconv.Itoa(firstPort+rand.IntN(portCount)))
+		probe, err := net.Listen("tcp", free)
 		if err != nil {
-			return "", fmt.Errorf("find a free port: %w", err)
+			continue
 		}
-		free := probe.Addr().String()
 		if packet, err := net.ListenPacket("udp", free); err == nil {
 			p.held = append(p.held, probe, packet)
 			return free, nil
