@@ -6,7 +6,7 @@ PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
 LDFLAGS := -s -w
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench conformance check-indexes chaos failover fuzz clean
+.PHONY: help build run test race lint bench conformance check-indexes chaos failover upgrade fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ chaos: ## kill, freeze and restart nodes under load for DURATION, check what cli
 ROUNDS ?= 20
 failover: ## how long a partition takes no writes when its leader is killed or frozen, ROUNDS times each
 	$(GO) test -count=1 -v -timeout 2h -run TestFailover ./localstack/chaos -args -failovers $(ROUNDS)
+
+BASE ?= HEAD~1
+upgrade: ## exchange BASE's nodes for today's under load, and back: no request fails
+	$(GO) test -count=1 -v -timeout 1h -run TestUpgrade ./localstack/chaos -args -base $(BASE)
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME
