@@ -68,6 +68,8 @@ type Config struct {
 	Indexes IndexConfig
 	// Expiry says how items with a time to live are deleted.
 	Expiry ExpiryConfig
+	// Scrub says how replicas are compared.
+	Scrub ScrubConfig
 	// MaxOffset is how far a remote clock may be ahead (I12).
 	MaxOffset time.Duration // 500 ms
 	// Physical is the clock, in nanoseconds since 1970.

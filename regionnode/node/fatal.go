@@ -13,3 +13,10 @@ func (n *Node) storeFailed(reason string) {
 		n.config.Name, n.config.Dir, reason)
 	os.Exit(1)
 }
+
+// storeCorrupt hears of files whose content is not what was written.
+func (n *Node) storeCorrupt(start, end []byte, err error) {
+	if host := n.corruptible.Load(); host != nil {
+		host.Corruption(start, end, err)
+	}
+}

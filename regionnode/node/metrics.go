@@ -13,6 +13,9 @@ type metrics struct {
 	registry *prometheus.Registry
 	latency  *prometheus.HistogramVec
 	expired  prometheus.Counter
+	// scrubbed counts bytes compared, differing the replicas found to differ: it
+	// must stay 0.
+	scrubbed, differing prometheus.Counter
 }
 
 func newMetrics(n *Node) *metrics {
@@ -27,10 +30,18 @@ func newMetrics(n *Node) *metrics {
 			Name: "antipode_expired_items_total",
 			Help: "Items that this node deleted because their time to live had passed.",
 		}),
+		scrubbed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "antipode_scrubbed_bytes_total",
+			Help: "Bytes that this node, as leader, compared between replicas.",
+		}),
+		differing: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "antipode_scrub_differences_total",
+			Help: "Replicas found to differ from a majority at the same place of the log. Must be 0.",
+		}),
 	}
 	labels := prometheus.Labels{"region": string(n.config.Region), "node": n.config.Name}
 	register := prometheus.WrapRegistererWith(labels, m.registry)
-	register.MustRegister(m.latency, m.expired, &collector{node: n}, &indexCollector{node: n}, collectors.NewGoCollector(),
+	register.MustRegister(m.latency, m.expired, m.scrubbed, m.differing, &collector{node: n}, &indexCollector{node: n}, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -49,6 +60,7 @@ var (
 	bytesDesc      = prometheus.NewDesc("antipode_item_bytes", "Size of these items as DynamoDB counts it.", nil, nil)
 	awayDesc       = prometheus.NewDesc("antipode_members_away", "Members that leaders on this node do not hear of, summed over partitions.", nil, nil)
 	strandedDesc   = prometheus.NewDesc("antipode_members_stranded", "Members of partitions led here that lack entries which the raft log has no more. They cannot catch up.", nil, nil)
+	brokenDesc     = prometheus.NewDesc("antipode_broken_replicas", "Replicas on this node that are out of use because their data is corrupt, until they are made anew. Must be 0.", nil, nil)
 	raftLogDesc    = prometheus.NewDesc("antipode_raft_log_bytes", "About the size of the raft logs on this node, as far as they have not been cut off.", nil, nil)
 	diskDesc       = prometheus.NewDesc("antipode_store_disk_bytes", "Disk space in use by the store.", nil, nil)
 	lagDesc        = prometheus.NewDesc("antipode_replication_lag_seconds", "Age of the oldest write that the peer is not known to have.", []string{"peer"}, nil)
@@ -60,7 +72,7 @@ var (
 // Describe is part of prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		partitionsDesc, leadsDesc, itemsDesc, bytesDesc, awayDesc, strandedDesc, raftLogDesc, diskDesc, lagDesc, pendingDesc, shippedDesc, rejectedDesc,
+		partitionsDesc, leadsDesc, itemsDesc, bytesDesc, awayDesc, strandedDesc, brokenDesc, raftLogDesc, diskDesc, lagDesc, pendingDesc, shippedDesc, rejectedDesc,
 	} {
 		ch <- d
 	}
@@ -90,6 +102,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(bytesDesc, bytes)
 	gauge(awayDesc, away)
 	gauge(strandedDesc, stranded)
+	gauge(brokenDesc, float64(len(c.node.partitions.Broken())))
 	gauge(raftLogDesc, raftLog)
 	gauge(diskDesc, float64(c.node.store.Metrics().DiskSpaceUsage()))
 

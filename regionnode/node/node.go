@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"antipode/regionnode"
@@ -44,6 +45,8 @@ type Node struct {
 	host       *host
 	links      *links
 	letters    *deadLetters
+	// corruptible is partitions, for the store's goroutines.
+	corruptible atomic.Pointer[partition.Host]
 	// transactions is set before rpc is served.
 	transactions *transaction.Coordinator
 	metrics      *metrics
@@ -91,7 +94,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.metrics = newMetrics(n)
 	for _, step := range []func(context.Context) error{
-		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openCounts, n.openStreams, n.openExpiry, n.openTransactions, n.serve, n.register, n.openAdmin,
+		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openCounts, n.openStreams, n.openExpiry, n.openScrub, n.openTransactions, n.serve, n.register, n.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close())
@@ -128,7 +131,7 @@ func (n *Node) Ready() Ready {
 
 func (n *Node) openStore(context.Context) error {
 	var err error
-	n.store, err = store.Open(store.Config{Dir: n.config.Dir, FS: n.config.FS, Cache: n.config.Cache, Log: n.config.Log, Fatal: n.storeFailed})
+	n.store, err = store.Open(store.Config{Dir: n.config.Dir, FS: n.config.FS, Cache: n.config.Cache, Log: n.config.Log, Fatal: n.storeFailed, Corrupt: n.storeCorrupt})
 	if err != nil {
 		return err
 	}
@@ -288,6 +291,7 @@ func (n *Node) openPartitions(context.Context) error {
 		return err
 	}
 	n.partitions = partitions
+	n.corruptible.Store(partitions)
 	n.host = &host{partitions: partitions, self: n.id}
 	n.onClose(partitions.Close)
 	rpc.HandleOneWay(n.server, raftMethod, func(_ string, payload []byte) { n.receiveRaft(payload) })

@@ -61,6 +61,8 @@ type PartitionStatus struct {
 	RaftLog  uint64         `json:"raft_log_bytes,omitempty"`
 	Away     []table.NodeID `json:"away,omitempty"`
 	Stranded []table.NodeID `json:"stranded,omitempty"`
+	// Broken says why this node's replica is out of use.
+	Broken string `json:"broken,omitempty"`
 }
 
 // LinkStatus is one partition's link to one other region.
@@ -111,8 +113,10 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 		}
 		s.Tables = append(s.Tables, t)
 	}
+	broken := n.partitions.Broken()
 	for _, p := range n.partitions.Partitions() {
 		s.Partitions = append(s.Partitions, partitionStatus(p.Status(), names))
+		s.Partitions[len(s.Partitions)-1].Broken = broken[p.ID()]
 	}
 	sort.Slice(s.Partitions, func(i, j int) bool { return s.Partitions[i].ID < s.Partitions[j].ID })
 	s.Links = n.linkStatus(groups)

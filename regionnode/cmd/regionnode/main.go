@@ -76,6 +76,8 @@ through gossip. When it serves, it prints one line of JSON on stdout.`,
 	fs.DurationVar(&f.config.Expiry.Interval, "ttl-interval", time.Second, "pause between two looks for expired items in a partition")
 	fs.DurationVar(&f.config.Expiry.Delay, "ttl-delay", 0, "how long expired items are kept at least")
 	fs.IntVar(&f.config.Expiry.BytesPerSecond, "ttl-rate", 8<<20, "bytes that the node reads in a second in search of expired items")
+	fs.DurationVar(&f.config.Scrub.Interval, "scrub-interval", 24*time.Hour, "how often the replicas of a partition are compared; below 0: never")
+	fs.IntVar(&f.config.Scrub.BytesPerSecond, "scrub-rate", 4<<20, "bytes that the node hashes in a second to compare replicas of the partitions that it leads")
 	fs.StringVar(&f.cert, "tls-cert", "", "certificate (PEM) for rpc in both directions")
 	fs.StringVar(&f.key, "tls-key", "", "its key (PEM)")
 	fs.StringVar(&f.roots, "tls-ca", "", "certificate authorities (PEM) that peers must be signed by")

@@ -58,6 +58,7 @@ const (
 	identityName   = "identity"
 	clockBoundName = "clock-bound"
 	nodeEpochName  = "node-epoch"
+	brokenName     = "broken/"
 )
 
 // Identity holds the node's id and region.
@@ -65,6 +66,23 @@ func Identity() []byte { return local(identityName) }
 
 // ClockBound holds a time that no timestamp given out before a restart exceeds.
 func ClockBound() []byte { return local(clockBoundName) }
+
+// Broken holds why a replica here must not be used any more.
+func Broken(id table.PartitionID) []byte {
+	return binary.BigEndian.AppendUint64(local(brokenName), uint64(id))
+}
+
+// BrokenReplicas bounds what Broken returns.
+func BrokenReplicas() Span { return prefixSpan(local(brokenName)) }
+
+// BrokenPartition takes the id out of a Broken key.
+func BrokenPartition(key []byte) (table.PartitionID, bool) {
+	n := 1 + len(brokenName)
+	if len(key) != n+8 || !bytes.HasPrefix(key, local(brokenName)) {
+		return 0, false
+	}
+	return table.PartitionID(binary.BigEndian.Uint64(key[n:])), true
+}
 
 // NodeEpoch counts the node's starts.
 func NodeEpoch() []byte { return local(nodeEpochName) }

@@ -14,6 +14,9 @@ func Print(key []byte) string {
 	}
 	switch key[0] {
 	case localPrefix:
+		if id, ok := BrokenPartition(key); ok {
+			return fmt.Sprintf("/local/broken/%d", id)
+		}
 		return "/local/" + strconv.Quote(string(key[1:]))
 	case descriptorPrefix, raftPrefix, statePrefix, changePrefix:
 		if len(key) >= 9 {

@@ -73,3 +73,10 @@ func ReplicaSpans(id table.PartitionID) []Span {
 	}
 	return spans
 }
+
+// AppliedSpans bounds what applied entries leave of a partition besides its
+// table's data: applied state and change log. With DataSpans it is all that the
+// replicas of a partition agree on.
+func AppliedSpans(id table.PartitionID) []Span {
+	return []Span{prefixSpan(prefixed(statePrefix, id, 0)), prefixSpan(prefixed(changePrefix, id, 0))}
+}

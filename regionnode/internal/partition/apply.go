@@ -38,6 +38,8 @@ type applier struct {
 	// entry changes of them.
 	transactions *transactions
 	marked       []markChange
+	// scrubs begin behind the entry.
+	scrubs []scrubRequest
 	// truncated is the raft log's new start, 0 when it stays.
 	truncated, truncatedTerm uint64
 
@@ -127,6 +129,9 @@ func (p *Partition) show(a *applier) {
 		p.storage.log.Truncated(a.truncated, a.truncatedTerm)
 		p.truncating = false
 	}
+	for i := range a.scrubs {
+		p.beginScrub(a.scrubs[i])
+	}
 	p.showMarks(a)
 	parked := p.state.Parked
 	p.publish(a)
@@ -215,6 +220,8 @@ func (a *applier) one(kind byte, d *decoder) error {
 		return a.forget(d)
 	case filledEffect:
 		return a.putFilled(d)
+	case scrubEffect:
+		return a.scrub(d)
 	}
 	return errors.New("unknown")
 }

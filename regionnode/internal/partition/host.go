@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
@@ -124,6 +125,8 @@ type Host struct {
 	// ticked are the partitions that need ticks: several members, or parked
 	// records.
 	ticked map[table.PartitionID]*Partition
+	// broken replicas are out of use; each has its reason.
+	broken map[table.PartitionID]string
 	// changing are the ids that a Create or Destroy works on.
 	changing map[table.PartitionID]chan struct{}
 }
@@ -140,15 +143,24 @@ func NewHost(cfg Config) (*Host, error) {
 		partitions: make(map[table.PartitionID]*Partition),
 		ticked:     make(map[table.PartitionID]*Partition),
 		changing:   make(map[table.PartitionID]chan struct{}),
+		broken:     make(map[table.PartitionID]string),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	specs, err := h.recorded()
+	if err == nil {
+		err = h.loadBroken()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open partitions: %w", err)
 	}
 	h.scheduler.start(cfg.Workers)
 	for _, spec := range specs {
-		if _, err := h.open(spec); err != nil {
+		_, err := h.open(spec)
+		if pebble.IsCorruptionError(err) && len(spec.Members) > 1 {
+			h.markBroken(spec.ID, err)
+			continue
+		}
+		if err != nil {
 			_ = h.Close() // the first fault tells more
 			return nil, err
 		}
@@ -187,7 +199,9 @@ func (h *Host) open(spec *Spec) (*Partition, error) {
 		return nil, ErrClosed
 	}
 	h.partitions[spec.ID] = p
-	if p.needsTicks() {
+	if reason, broken := h.broken[spec.ID]; broken {
+		p.inbox.err = errors.New(reason) // ends in its first round
+	} else if p.needsTicks() {
 		h.ticked[spec.ID] = p
 	}
 	h.mu.Unlock()

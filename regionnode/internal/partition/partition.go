@@ -36,6 +36,7 @@ type Partition struct {
 	membership atomic.Pointer[membership]
 	// unparking: a goroutine applies parked records.
 	unparking atomic.Bool
+	scrubs    scrubs
 	// transactions that have marked keys here, as applied.
 	transactions transactions
 

@@ -23,13 +23,19 @@ func (in *inbox) take() intake {
 // process is one round: it feeds raft with what came in and carries out what
 // raft wants done. Only the scheduler calls it, one round at a time.
 func (p *Partition) process() {
+	defer func() {
+		if err := p.storage.failed; err != nil && !p.ended {
+			_ = recover() // raft's, who has no other way to give up
+			p.fail(fmt.Errorf("read raft log: %w", err))
+		}
+	}()
 	in := p.inbox.take()
 	switch {
 	case p.ended:
 		p.refuse(in.reads)
 		return
 	case in.err != nil:
-		p.fail(fmt.Errorf("append to raft log: %w", in.err))
+		p.fail(in.err)
 		return
 	case in.closing:
 		p.end()
@@ -149,7 +155,7 @@ func (p *Partition) append(m *pb.Message) {
 func (p *Partition) appended(responses []*pb.Message, entries bool, err error) {
 	p.inbox.mu.Lock()
 	if err != nil {
-		p.inbox.err = err
+		p.inbox.err = fmt.Errorf("append to raft log: %w", err)
 	} else {
 		p.inbox.responses = append(p.inbox.responses, responses...)
 		if entries {
@@ -217,6 +223,7 @@ func (p *Partition) abandon() {
 // fail stops a replica that cannot go on: its disk or its log is broken, and
 // whatever it did next could be wrong. A restart tries again.
 func (p *Partition) fail(err error) {
+	p.corrupt(err)
 	p.host.cfg.Log.Error("partition stopped", "partition", p.id, "error", err)
 	p.end()
 }

@@ -21,6 +21,8 @@ type raftStorage struct {
 	// recent are the log's last entries, without a gap, written or being written.
 	recent      []*pb.Entry
 	recentBytes uint64
+	// failed is the first error of the disk. raft panics on those.
+	failed error
 }
 
 // recentLimit bounds the bytes kept in memory after they are applied, for
@@ -90,7 +92,7 @@ func (s *raftStorage) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 		return nil, raft.ErrCompacted
 	}
 	if err != nil {
-		return nil, err
+		return nil, s.fail(err)
 	}
 	if len(entries) == 0 {
 		return nil, raft.ErrUnavailable
@@ -125,7 +127,14 @@ func (s *raftStorage) Term(index uint64) (uint64, error) {
 	if errors.Is(err, store.ErrTruncated) {
 		return 0, raft.ErrCompacted
 	}
-	return term, err
+	return term, s.fail(err)
+}
+
+func (s *raftStorage) fail(err error) error {
+	if s.failed == nil {
+		s.failed = err
+	}
+	return err
 }
 
 // LastIndex implements raft.Storage.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sort"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
 	"antipode/regionnode/internal/keys"
@@ -40,6 +42,12 @@ func (p *Partition) outward(err error) error {
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	}
+	if pebble.IsCorruptionError(err) {
+		if p.corrupt(err); !p.solo() {
+			// Found before anything was proposed, so another member may answer.
+			return &regionnode.NotLeader{Partition: p.id}
+		}
 	}
 	p.host.cfg.Log.Error("request failed", "partition", p.id, "error", err)
 	return apierr.Internal()

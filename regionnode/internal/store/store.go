@@ -41,6 +41,10 @@ type Config struct {
 	// Fatal is called when Pebble cannot go on without risking data, as on a full
 	// disk, and must end the process; nil panics. What was acknowledged is on disk.
 	Fatal func(reason string)
+	// Corrupt is called, from any goroutine and also for reads whose caller gets
+	// the error, when a file's content is not what was written; keys from start to
+	// end (nil: any) may be affected. It must not block. nil only logs.
+	Corrupt func(start, end []byte, err error)
 }
 
 // Store is an open Pebble with its append loop. All methods but Close may be
@@ -85,6 +89,12 @@ func options(cfg Config) *pebble.Options {
 		MaxOpenFiles:                4096,
 		BytesPerSync:                512 << 10,
 		Logger:                      logger{cfg.Log, cfg.Fatal},
+		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {
+			cfg.Log.Error("data on disk is corrupt", "file", i.Path, "error", i.Details)
+			if cfg.Corrupt != nil {
+				cfg.Corrupt(i.Bounds.Start, i.Bounds.End.Key, i.Details)
+			}
+		}},
 	}
 	for i := range opts.Levels {
 		l := &opts.Levels[i]
