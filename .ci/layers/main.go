@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"regionnode/internal/transaction":          {"regionnode", "regionnode/internal/transaction/protocol", "regionnode/apierr", "regionnode/item", "regionnode/table", "regionnode/expr", "regionnode/internal/ring", "replication", "replication/hlc"},
 	"regionnode/internal/index":                {"regionnode", "regionnode/apierr", "regionnode/item", "regionnode/table", "regionnode/expr", "regionnode/internal/ring", "replication", "replication/hlc"},
 	"regionnode/internal/expiry":               {"regionnode", "regionnode/apierr", "regionnode/item", "regionnode/table", "regionnode/expr", "regionnode/internal/ring", "replication", "replication/hlc"},
+	"regionnode/internal/scrub":                {"regionnode", "regionnode/table"},
 	"regionnode/client":                        {"replication", "replication/hlc", "regionnode", "regionnode/apierr", "regionnode/item", "regionnode/table", "regionnode/internal/ring", "regionnode/internal/rpc"},
 	"regionnode/node":                          {"regionnode/…", "replication/…"},
 	"regionnode/cmd/regionnode":                {"regionnode/node", "regionnode", "replication"},
