@@ -55,10 +55,13 @@ var allowed = map[string][]string{
 	"localstack/drill":        {"functions", "regionnode", "regionnode/client", "regionnode/node", "replication/link", "localstack/cluster"},
 	"localstack/emulator":     {"localstack/cluster"},
 	"localstack/conformance":  {"localstack/cluster"},
-	"localstack/chaos":        {"localstack/cluster", "regionnode/node", "regionnode/table"},
+	"localstack/chaos":        {"localstack/chaos/history", "localstack/cluster", "regionnode/node", "regionnode/table"},
 	"localstack/bench":        {"localstack/cluster"},
 	"localstack/cmd/antipode": {"localstack/…", "functions", "regionnode", "regionnode/client", "regionnode/node"},
 	"infra":                   {},
+
+	// history judges what clients saw, in tests of partitions too.
+	"localstack/chaos/history": {},
 }
 
 func main() {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"antipode/localstack/chaos/history"
 )
 
 // Config of a run.
@@ -67,7 +69,7 @@ func (r *Report) String() string {
 type run struct {
 	Config
 	region  *region
-	history *history
+	history *history.Registers
 	mu      sync.Mutex
 	report  Report
 	acked   []string
@@ -80,7 +82,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Config: c, region: region, history: newHistory()}
+	r := &run{Config: c, region: region, history: history.New()}
 	err = r.all(ctx)
 	return &r.report, errors.Join(err, region.close())
 }
@@ -103,10 +105,10 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.readAll(ctx); err != nil {
 		return err
 	}
-	if err := r.history.check(); err != nil {
+	if err := r.history.Check(); err != nil {
 		return err
 	}
-	r.report.Operations = len(r.history.ops)
+	r.report.Operations = r.history.Len()
 	return nil
 }
 
@@ -120,29 +122,29 @@ func (r *run) work(ctx context.Context, id int) {
 	detached := context.WithoutCancel(ctx)
 	known := map[string]string{} // what this client last saw
 	for n := 0; ctx.Err() == nil; n++ {
-		in := input{key: fmt.Sprintf("k%d", random.IntN(r.Keys)), new: fmt.Sprintf("%d.%d", id, n)}
-		in.kind, in.old = kind(random.IntN(3)), known[in.key]
-		out := output{}
-		call := r.history.now()
-		switch in.kind {
-		case kindGet:
-			out.outcome, out.found = r.region.client.get(detached, in.key)
-		case kindPut:
-			out.outcome = r.region.client.put(detached, in.key, in.new)
-		case kindSwap:
-			out.outcome, out.found = r.region.client.swap(detached, in.key, in.old, in.new)
+		in := history.Input{Key: fmt.Sprintf("k%d", random.IntN(r.Keys)), New: fmt.Sprintf("%d.%d", id, n)}
+		in.Kind, in.Old = history.Kind(random.IntN(3)), known[in.Key]
+		out := history.Output{}
+		call := r.history.Now()
+		switch in.Kind {
+		case history.Get:
+			out.Outcome, out.Found = r.region.client.get(detached, in.Key)
+		case history.Put:
+			out.Outcome = r.region.client.put(detached, in.Key, in.New)
+		case history.Swap:
+			out.Outcome, out.Found = r.region.client.swap(detached, in.Key, in.Old, in.New)
 		}
-		r.history.add(id, call, in, out)
+		r.history.Add(id, call, in, out)
 		switch {
-		case out.outcome == done && in.kind != kindGet:
-			known[in.key] = in.new
-		case out.outcome == done || out.outcome == refused:
-			known[in.key] = out.found
+		case out.Outcome == history.Done && in.Kind != history.Get:
+			known[in.Key] = in.New
+		case out.Outcome == history.Done || out.Outcome == history.Refused:
+			known[in.Key] = out.Found
 		}
-		r.count(out.outcome)
+		r.count(out.Outcome)
 		if n%4 == 0 {
 			own := fmt.Sprintf("own-%d-%d", id, n)
-			if r.region.client.put(detached, own, own) == done {
+			if r.region.client.put(detached, own, own) == history.Done {
 				r.mu.Lock()
 				r.acked = append(r.acked, own)
 				r.mu.Unlock()
@@ -151,13 +153,13 @@ func (r *run) work(ctx context.Context, id int) {
 	}
 }
 
-func (r *run) count(o outcome) {
+func (r *run) count(o history.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch o {
-	case unknown:
+	case history.Unknown:
 		r.report.Unknown++
-	case undone:
+	case history.Undone:
 		r.report.Undone++
 	}
 }
@@ -166,17 +168,17 @@ func (r *run) count(o outcome) {
 // write that was acknowledged on a key of its own.
 func (r *run) readAll(ctx context.Context) error {
 	for k := range r.Keys {
-		in := input{kind: kindGet, key: fmt.Sprintf("k%d", k)}
-		call := r.history.now()
-		result, found := r.region.client.get(ctx, in.key)
-		if result != done {
-			return fmt.Errorf("key %s cannot be read in the end", in.key)
+		in := history.Input{Kind: history.Get, Key: fmt.Sprintf("k%d", k)}
+		call := r.history.Now()
+		result, found := r.region.client.get(ctx, in.Key)
+		if result != history.Done {
+			return fmt.Errorf("key %s cannot be read in the end", in.Key)
 		}
-		r.history.add(r.Clients, call, in, output{done, found})
+		r.history.Add(r.Clients, call, in, history.Output{Outcome: history.Done, Found: found})
 	}
 	for _, key := range r.acked {
 		result, found := r.region.client.get(ctx, key)
-		if result != done {
+		if result != history.Done {
 			return fmt.Errorf("key %s cannot be read in the end", key)
 		}
 		if found != key {

@@ -8,16 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
-)
 
-// outcome is what a client knows of its request.
-type outcome int
-
-const (
-	done    outcome = iota // it took effect
-	refused                // its condition did not hold
-	undone                 // it definitely took no effect
-	unknown                // nobody knows
+	"antipode/localstack/chaos/history"
 )
 
 // client speaks DynamoDB's protocol to one endpoint.
@@ -77,13 +69,13 @@ func value(text string) (string, error) {
 }
 
 // put writes a value whatever is there.
-func (c *client) put(ctx context.Context, key, v string) outcome {
+func (c *client) put(ctx context.Context, key, v string) history.Outcome {
 	status, text, err := c.call(ctx, "PutItem", fmt.Sprintf(`{"TableName":%q,"Item":{"k":{"S":%q},"v":{"S":%q}}}`, tableName, key, v))
 	return judge(status, text, err)
 }
 
 // swap writes v if old is there, and answers with what is there if not.
-func (c *client) swap(ctx context.Context, key, old, v string) (outcome, string) {
+func (c *client) swap(ctx context.Context, key, old, v string) (history.Outcome, string) {
 	condition := `"ConditionExpression":"attribute_not_exists(k)"`
 	if old != "" {
 		condition = fmt.Sprintf(`"ConditionExpression":"v = :old","ExpressionAttributeValues":{":old":{"S":%q}}`, old)
@@ -93,34 +85,34 @@ func (c *client) swap(ctx context.Context, key, old, v string) (outcome, string)
 	if err == nil && strings.Contains(text, "ConditionalCheckFailedException") {
 		found, err := value(text)
 		if err != nil {
-			return unknown, ""
+			return history.Unknown, ""
 		}
-		return refused, found
+		return history.Refused, found
 	}
 	return judge(status, text, err), ""
 }
 
 // get reads strongly; anything but done is no information.
-func (c *client) get(ctx context.Context, key string) (outcome, string) {
+func (c *client) get(ctx context.Context, key string) (history.Outcome, string) {
 	status, text, err := c.call(ctx, "GetItem", fmt.Sprintf(`{"TableName":%q,"ConsistentRead":true,"Key":{"k":{"S":%q}}}`, tableName, key))
 	if err != nil || status != http.StatusOK {
-		return undone, ""
+		return history.Undone, ""
 	}
 	v, err := value(text)
 	if err != nil {
-		return undone, ""
+		return history.Undone, ""
 	}
-	return done, v
+	return history.Done, v
 }
 
 // judge tells the outcome of a write from its answer. Errors of 400 refuse
 // before anything is done; of 500 nobody knows (I10).
-func judge(status int, _ string, err error) outcome {
+func judge(status int, _ string, err error) history.Outcome {
 	switch {
 	case err == nil && status == http.StatusOK:
-		return done
+		return history.Done
 	case err == nil && status == http.StatusBadRequest:
-		return undone
+		return history.Undone
 	}
-	return unknown
+	return history.Unknown
 }

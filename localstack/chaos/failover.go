@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"antipode/localstack/chaos/history"
 )
 
 // Failovers are how long the partitions of a node that ended took no writes.
@@ -169,7 +171,7 @@ func (m *probes) write(ctx context.Context, key int) {
 		}
 		writes.Go(func() {
 			began := time.Now()
-			if m.region.client.put(context.WithoutCancel(ctx), fmt.Sprintf("k%d", key), fmt.Sprint(n)) == done {
+			if m.region.client.put(context.WithoutCancel(ctx), fmt.Sprintf("k%d", key), fmt.Sprint(n)) == history.Done {
 				m.mu.Lock()
 				if began.After(m.last[key]) {
 					m.last[key] = began
