@@ -6,7 +6,7 @@ PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
 LDFLAGS := -s -w
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench conformance check-indexes chaos failover upgrade fuzz clean
+.PHONY: help build run test race lint bench conformance check-indexes chaos failover upgrade powercut fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ conformance: build ## DynamoDB's behaviour through the AWS SDK; ENDPOINT=… tes
 SEEDS ?= 300
 check-indexes: ## SEEDS random lives of tables, with crashes: every index equals its table
 	$(GO) test -count=1 -timeout 30m -run TestIndexEqualsTable ./regionnode/internal/index -seeds $(SEEDS) -first-seed 1000
+
+powercut: ## take the power from all members of a group under load, SEEDS plans from SEED on; nothing acknowledged may be lost
+	$(GO) test -count=1 -timeout 60m -run TestPowerCut ./regionnode/internal/partition -args -powercuts $(SEEDS) -first-powercut $(if $(filter 0,$(SEED)),1,$(SEED))
 
 DURATION ?= 60s
 SEED     ?= 0
