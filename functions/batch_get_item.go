@@ -95,6 +95,9 @@ func (c *call) bindReads(t *tableReads) (err error) {
 	if t.d, err = c.descriptor(t.name); err != nil {
 		return err
 	}
+	if err := refuseNestedChoice(t.d, t.request.Projection); err != nil {
+		return err
+	}
 	for _, key := range t.in.Keys {
 		if err := checkKey(t.d, key); err != nil {
 			return err

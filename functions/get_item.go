@@ -28,6 +28,9 @@ func getItem(c *call, in *wire.GetItemInput) error {
 	if err := checkKey(d, in.Key); err != nil {
 		return err
 	}
+	if err := refuseNestedChoice(d, r.Projection); err != nil {
+		return err
+	}
 	if r.Key, err = d.Key.Key(nil, in.Key); err != nil {
 		return err
 	}

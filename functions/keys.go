@@ -55,8 +55,7 @@ func checkKeyValues(k table.KeySchema, it item.Item) error {
 			return err
 		}
 		if keyBytes(v) > table.MaxHashKeySize {
-			return apierr.Invalid("One or more parameter values were invalid: " +
-				"Size of hashkey has exceeded the maximum size limit of2048 bytes")
+			return errHashTooLong()
 		}
 	}
 	for _, name := range k.Range {
@@ -65,8 +64,7 @@ func checkKeyValues(k table.KeySchema, it item.Item) error {
 			return err
 		}
 		if keyBytes(v) > table.MaxRangeKeySize {
-			return apierr.Invalid("One or more parameter values were invalid: " +
-				"Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
+			return errRangeTooLong()
 		}
 	}
 	return nil
@@ -76,8 +74,7 @@ func checkNotEmpty(name string, v item.Value) error {
 	if v.Kind() == item.N || v.Text() != "" {
 		return nil
 	}
-	return apierr.Invalid("One or more parameter values are not valid. "+
-		"The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", emptyKind(v), name)
+	return apierr.New(apierr.Validation, "One or more parameter values are not valid. "+emptyKey(v)+" Key: "+name)
 }
 
 func emptyKind(v item.Value) string {
@@ -90,48 +87,12 @@ func emptyKind(v item.Value) string {
 // keyBytes is the length of a key value. Numbers are never too long.
 func keyBytes(v item.Value) int { return len(v.Text()) }
 
-// checkIndexKeys holds an item that is to be put against the keys of the
-// table's indexes: an attribute that keys an index must be of the declared type
-// and neither empty nor too long; it may be absent.
-func checkIndexKeys(d *table.Descriptor, it item.Item) error {
-	for i := range d.Locals {
-		if err := checkIndexKey(d, &d.Locals[i], it); err != nil {
-			return err
-		}
-	}
-	for i := range d.Globals {
-		if err := checkIndexKey(d, &d.Globals[i], it); err != nil {
-			return err
-		}
-	}
-	return nil
+func errHashTooLong() error { // the missing space is AWS's
+	return apierr.Invalid("One or more parameter values were invalid: " +
+		"Size of hashkey has exceeded the maximum size limit of2048 bytes")
 }
 
-func checkIndexKey(d *table.Descriptor, x *table.Index, it item.Item) error {
-	for n, names := range [2][]string{x.Key.Hash, x.Key.Range} {
-		limit, text := table.MaxHashKeySize, "Size of hashkey has exceeded the maximum size limit of2048 bytes"
-		if n == 1 {
-			limit, text = table.MaxRangeKeySize, "Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
-		}
-		for _, name := range names {
-			v, ok := it.Get(name)
-			if !ok {
-				continue
-			}
-			if want := d.AttributeType(name); v.Kind().String() != want {
-				return apierr.Invalid("One or more parameter values were invalid: "+
-					"Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", name, want, v.Kind(), x.Name)
-			}
-			if v.Kind() != item.N && v.Text() == "" {
-				return apierr.Invalid("One or more parameter values are not valid. "+
-					"A value specified for a secondary index key is not supported. "+
-					"The AttributeValue for a key attribute cannot contain an empty %s value. IndexName: %s, IndexKey: %s",
-					emptyKind(v), x.Name, name)
-			}
-			if keyBytes(v) > limit {
-				return apierr.Invalid("One or more parameter values were invalid: %s", text)
-			}
-		}
-	}
-	return nil
+func errRangeTooLong() error {
+	return apierr.Invalid("One or more parameter values were invalid: " +
+		"Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 }

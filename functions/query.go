@@ -32,6 +32,9 @@ func query(c *call, in *wire.QueryInput) error {
 			return err
 		}
 	}
+	if err := refuseNestedChoice(rd.d, rd.r.Projection); err != nil {
+		return err
+	}
 	rd.target()
 	if err := rd.bind(condition, in); err != nil {
 		return err
@@ -72,7 +75,7 @@ func prepareQuery(in *wire.QueryInput, r *regionnode.RangeRequest) (*expr.KeyCon
 	}
 	chosen := chooser(in.ProjectionExpression.Set, in.AttributesToGet)
 	if err := checkSelect(in.Select.Value, chosen, in.IndexName.Set); err != nil {
-		return nil, err
+		return nil, wire.Count(err) // Scan gives it bare
 	}
 	var k *expr.KeyCondition
 	if in.KeyConditionExpression.Set {
@@ -100,6 +103,9 @@ func (rd *read) bind(condition *expr.KeyCondition, in *wire.QueryInput) error {
 		return err
 	}
 	if err := rd.refuseKeyFilter(in); err != nil {
+		return err
+	}
+	if err := refuseNested(rd.d, rd.r.Filter.NestedAttributes()); err != nil {
 		return err
 	}
 	rd.r.Low, rd.r.High = keyBounds(k)

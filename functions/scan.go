@@ -33,6 +33,12 @@ func scan(c *call, in *wire.ScanInput) error {
 			return err
 		}
 	}
+	if err := refuseNestedChoice(rd.d, rd.r.Projection); err != nil {
+		return err
+	}
+	if err := refuseNested(rd.d, rd.r.Filter.NestedAttributes()); err != nil {
+		return err
+	}
 	rd.target()
 	part := segmentOf(in)
 	if in.ExclusiveStartKey != nil {

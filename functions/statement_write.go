@@ -32,7 +32,7 @@ func planWrite(b *partiql.Bound, d *table.Descriptor) (*regionnode.Write, error)
 		if err := checkKeyValues(d.Key, key); err != nil {
 			return nil, err
 		}
-		if err := refuseKeyUpdate(d, p.Update); err != nil {
+		if err := checkUpdateKeys(d, p.Update); err != nil {
 			return nil, err
 		}
 	}

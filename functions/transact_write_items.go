@@ -178,7 +178,7 @@ func (a *transactWrite) bind() error {
 		return err
 	}
 	if w.Op == regionnode.UpdateOp {
-		if err := a.refuse(refuseKeyUpdate(d, w.Update)); err != nil || a.refusal != nil {
+		if err := a.refuse(checkUpdateKeys(d, w.Update)); err != nil || a.refusal != nil {
 			return err
 		}
 	}
@@ -189,8 +189,12 @@ func (a *transactWrite) bind() error {
 	return err
 }
 
-// refuse books what the table speaks against.
+// refuse books what the table speaks against. An empty index key is the
+// request's own fault.
 func (a *transactWrite) refuse(err error) error {
+	if isEmptyIndexKey(err) {
+		return err
+	}
 	if e := apierr.Of(err); e != nil {
 		a.refusal = e
 		return nil

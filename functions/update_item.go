@@ -22,7 +22,7 @@ func updateItem(c *call, in *wire.UpdateItemInput) error {
 	if err := checkKey(d, in.Key); err != nil {
 		return err
 	}
-	if err := refuseKeyUpdate(d, w.Update); err != nil {
+	if err := checkUpdateKeys(d, w.Update); err != nil {
 		return err
 	}
 	if in.UpdateExpression.Set && w.Update.Charge() > table.MaxItemSize {
@@ -90,11 +90,22 @@ func update(in *wire.UpdateItemInput, s *expr.Substitutions) (*expr.Update, erro
 	return expr.FromAttributeUpdates(m)
 }
 
-// refuseKeyUpdate refuses an update of a key attribute.
-func refuseKeyUpdate(d *table.Descriptor, u *expr.Update) error {
+// checkUpdateKeys holds an update against the keys of the table and its indexes.
+func checkUpdateKeys(d *table.Descriptor, u *expr.Update) error {
 	if u == nil {
 		return nil
 	}
+	if err := refuseKeyUpdate(d, u); err != nil {
+		return err
+	}
+	if err := checkIndexUpdate(d, u); err != nil {
+		return err
+	}
+	return refuseNested(d, u.NestedAttributes())
+}
+
+// refuseKeyUpdate refuses an update of a key attribute.
+func refuseKeyUpdate(d *table.Descriptor, u *expr.Update) error {
 	for _, name := range u.Attributes() {
 		if slices.Contains(d.Key.Hash, name) || slices.Contains(d.Key.Range, name) {
 			return apierr.Invalid("One or more parameter values were invalid: "+

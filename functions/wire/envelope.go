@@ -18,8 +18,17 @@ func (op Operation) Envelope(err error) error {
 	if errors.As(err, &fault) {
 		return op.valueError(fault, "")
 	}
+	if !op.enveloped() {
+		return err
+	}
+	return Count(err)
+}
+
+// Count words a ValidationException as one that is counted, for operations that
+// count some of their errors only.
+func Count(err error) error {
 	e := apierr.Of(err)
-	if e == nil || e.Code != apierr.Validation || !op.enveloped() {
+	if e == nil || e.Code != apierr.Validation {
 		return err
 	}
 	return apierr.New(apierr.Validation, envelope+e.Message)

@@ -191,6 +191,17 @@ func (u *Update) TypeOf(name string) item.Kind {
 	return item.Invalid
 }
 
+// Assigns is the value that the update gives a top-level attribute whatever the
+// item is.
+func (u *Update) Assigns(name string) (item.Value, bool) {
+	for i := range u.actions {
+		if a := &u.actions[i]; a.op == opSet && a.path.Name == name && len(a.path.Steps) == 0 && a.args[0].op == opValue {
+			return a.args[0].val, true
+		}
+	}
+	return item.Value{}, false
+}
+
 // Creates tells whether the update makes an item where there is none: one that
 // only removes or deletes does not, one that does nothing does.
 func (u *Update) Creates() bool {

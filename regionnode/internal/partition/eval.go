@@ -262,7 +262,8 @@ func (x *indexedAttribute) accepts(v item.Value) error {
 	switch n := len(v.Text()); {
 	case x.kind == item.N:
 	case n == 0:
-		return apierr.Invalid("The update expression attempted to update a secondary index key to a value that is not supported. "+
+		return apierr.Invalid("One or more parameter values are not valid. "+
+			"The update expression attempted to update a secondary index key to a value that is not supported. "+
 			"The AttributeValue for a key attribute cannot contain an empty %s value.", textName(x.kind))
 	case n > limit:
 		return apierr.Invalid("One or more parameter values were invalid: "+

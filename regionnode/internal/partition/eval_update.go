@@ -8,6 +8,7 @@ import (
 )
 
 // update applies an update to the item, or to the bare key when there is none.
+// What only takes away leaves a missing item missing.
 func (e *evaluation) update(w *regionnode.Write, resp *regionnode.WriteResponse) error {
 	old, err := e.oldTree()
 	if err != nil {
@@ -23,6 +24,10 @@ func (e *evaluation) update(w *regionnode.Write, resp *regionnode.WriteResponse)
 	if w.Update != nil {
 		if updated, err = w.Update.Apply(base); err != nil {
 			return err
+		}
+		if old == nil && !w.Update.Creates() {
+			e.new = nil
+			return nil
 		}
 	}
 	if err := e.fits(updated); err != nil {
