@@ -6,6 +6,7 @@ import (
 	"antipode/functions/wire"
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
+	"antipode/regionnode/item"
 	"antipode/regionnode/table"
 )
 
@@ -76,12 +77,20 @@ func (t *tableReads) prepare() error {
 	if err := refuseUnused(s); err != nil {
 		return err
 	}
-	for i, key := range t.in.Keys {
-		for _, earlier := range t.in.Keys[:i] {
-			if key.Equal(earlier) {
-				return errDuplicateKeys()
-			}
-		}
+	return refuseDuplicates(t.in.Keys)
+}
+
+// refuseDuplicates compares encoded keys, which are equal when the keys are.
+func refuseDuplicates(keys []item.Item) error {
+	seen := make(map[string]struct{}, len(keys))
+	var encoded []byte
+	for _, key := range keys {
+		start := len(encoded)
+		encoded = key.AppendEncoded(encoded)
+		seen[string(encoded[start:])] = struct{}{}
+	}
+	if len(seen) < len(keys) {
+		return errDuplicateKeys()
 	}
 	return nil
 }
@@ -98,15 +107,17 @@ func (c *call) bindReads(t *tableReads) (err error) {
 	if err := refuseNestedChoice(t.d, t.request.Projection); err != nil {
 		return err
 	}
-	for _, key := range t.in.Keys {
+	t.request.Keys = make([][]byte, len(t.in.Keys))
+	var memory []byte // of all keys
+	for i, key := range t.in.Keys {
 		if err := checkKey(t.d, key); err != nil {
 			return err
 		}
-		k, err := t.d.Key.Key(nil, key)
-		if err != nil {
+		start := len(memory)
+		if memory, err = t.d.Key.Key(memory, key); err != nil {
 			return err
 		}
-		t.request.Keys = append(t.request.Keys, k)
+		t.request.Keys[i] = memory[start:len(memory):len(memory)]
 	}
 	t.missed = make([]bool, len(t.in.Keys))
 	return nil

@@ -17,10 +17,12 @@ func checkKey(d *table.Descriptor, key item.Item) error {
 	if len(key) != len(d.Key.Hash)+len(d.Key.Range) {
 		return errKeySchema()
 	}
-	for _, name := range d.Key.Names() {
-		v, ok := key.Get(name)
-		if !ok || v.Kind().String() != d.AttributeType(name) {
-			return errKeySchema()
+	for _, names := range [2][]string{d.Key.Hash, d.Key.Range} {
+		for _, name := range names {
+			v, ok := key.Get(name)
+			if !ok || v.Kind().String() != d.AttributeType(name) {
+				return errKeySchema()
+			}
 		}
 	}
 	return checkKeyValues(d.Key, key)

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,21 +21,12 @@ func (c *Client) BatchGet(ctx context.Context, r *regionnode.BatchGetRequest) (*
 	b.unserved = func([]int) error { return apierr.Internal() }
 	err := b.run(ctx, func(ctx context.Context, n regionnode.Data, target regionnode.Target, at []int) ([]int, error) {
 		q := *r
-		q.Target, q.Keys = target, make([][]byte, len(at))
-		for i, k := range at {
-			q.Keys[i] = r.Keys[k]
-		}
+		q.Target, q.Keys = target, pick(r.Keys, at)
 		resp, err := n.BatchGet(ctx, &q)
 		if err != nil {
 			return nil, err
 		}
-		if len(resp.Items) != len(at) {
-			return nil, errShort
-		}
-		for i, k := range at {
-			out.Items[k] = resp.Items[i]
-		}
-		return nil, nil
+		return nil, place(out.Items, resp.Items, at)
 	})
 	if err != nil {
 		return nil, err
@@ -65,20 +57,15 @@ func (c *Client) BatchWrite(ctx context.Context, r *regionnode.BatchWriteRequest
 		return nil
 	}
 	err := b.run(ctx, func(ctx context.Context, n regionnode.Data, target regionnode.Target, at []int) ([]int, error) {
-		q := regionnode.BatchWriteRequest{Target: target, Writes: make([]regionnode.Write, len(at))}
-		for i, k := range at {
-			q.Writes[i] = r.Writes[k]
-		}
-		resp, err := n.BatchWrite(ctx, &q)
+		resp, err := n.BatchWrite(ctx, &regionnode.BatchWriteRequest{Target: target, Writes: pick(r.Writes, at)})
 		if err != nil {
 			return nil, err
 		}
-		if len(resp.Results) != len(at) {
-			return nil, errShort
+		if err := place(out.Results, resp.Results, at); err != nil {
+			return nil, err
 		}
 		var again []int
 		for i, k := range at {
-			out.Results[k] = resp.Results[i]
 			if e := resp.Results[i].Error; e != nil && e.API == nil {
 				again = append(again, k)
 			}
@@ -104,7 +91,8 @@ func outcome(err error) *apierr.Error {
 type batch struct {
 	c             *Client
 	table         table.ID
-	hashes        []uint64
+	n             int
+	key           func(int) []byte
 	reads, strong bool
 	// lost books requests whose outcome is err; nil when that fails the whole
 	// batch. So does unserved for requests that nobody served.
@@ -113,11 +101,30 @@ type batch struct {
 }
 
 func newBatch(c *Client, id table.ID, n int, key func(int) []byte) *batch {
-	b := &batch{c: c, table: id, hashes: make([]uint64, n)}
-	for i := range b.hashes {
-		b.hashes[i] = table.Hash(key(i))
+	return &batch{c: c, table: id, n: n, key: key}
+}
+
+// pick is the elements at the given places, which are ascending and distinct.
+func pick[T any](all []T, at []int) []T {
+	if len(at) == len(all) {
+		return all
 	}
-	return b
+	out := make([]T, len(at))
+	for i, k := range at {
+		out[i] = all[k]
+	}
+	return out
+}
+
+// place is the way back from pick.
+func place[T any](all, part []T, at []int) error {
+	if len(part) != len(at) {
+		return errShort
+	}
+	for i, k := range at {
+		all[k] = part[i]
+	}
+	return nil
 }
 
 // send makes one call for the requests at the given places, and returns those
@@ -127,7 +134,7 @@ type send func(ctx context.Context, n regionnode.Data, target regionnode.Target,
 // run sends all requests, grouped by partition, until each has an outcome or
 // patience ends.
 func (b *batch) run(ctx context.Context, call send) error {
-	pending := make([]int, len(b.hashes))
+	pending := make([]int, b.n)
 	for i := range pending {
 		pending[i] = i
 	}
@@ -152,37 +159,59 @@ func (b *batch) round(ctx context.Context, pending []int, call send) ([]int, err
 		a := attempt{c: b.c, table: b.table}
 		return nil, a.unroutable(ctx, err)
 	}
-	groups := map[*route][]int{}
-	for _, k := range pending {
-		w := routes.find(b.hashes[k])
-		groups[w] = append(groups[w], k)
+	groups := b.group(routes, pending)
+	if len(groups) == 1 {
+		return b.part(ctx, routes, &groups[0], call)
 	}
-	var mu sync.Mutex
-	var again []int
-	var failure error
+	left, errs := make([][]int, len(groups)), make([]error, len(groups))
 	var parts sync.WaitGroup
-	for w, at := range groups {
-		part := func() {
-			left, err := b.part(ctx, routes, w, at, call)
-			mu.Lock()
-			defer mu.Unlock()
-			again = append(again, left...)
-			if err != nil && failure == nil {
-				failure = err
-			}
-		}
-		if len(groups) == 1 {
-			part()
-		} else {
-			parts.Go(part)
-		}
+	for i := range groups {
+		parts.Go(func() { left[i], errs[i] = b.part(ctx, routes, &groups[i], call) })
 	}
 	parts.Wait()
-	return again, failure
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	again := slices.Concat(left...)
+	slices.Sort(again)
+	return again, nil
+}
+
+// group is the requests for one partition.
+type group struct {
+	way *route
+	at  []int
+}
+
+// group sorts requests by partition. Mostly there is one.
+func (b *batch) group(routes *tableRoutes, pending []int) []group {
+	var groups []group
+	index := map[*route]int{}
+	for n, k := range pending {
+		way := routes.find(table.Hash(b.key(k)))
+		if groups == nil {
+			groups = []group{{way, pending[:0:0]}}
+		}
+		if len(groups) == 1 && way == groups[0].way {
+			groups[0].at = pending[: n+1 : n+1]
+			continue
+		}
+		index[groups[0].way] = 0
+		i, ok := index[way]
+		if !ok {
+			i, index[way] = len(groups), len(groups)
+			groups = append(groups, group{way: way})
+		}
+		groups[i].at = append(groups[i].at, k)
+	}
+	return groups
 }
 
 // part sends one partition its requests. Behind a Stale they are grouped anew.
-func (b *batch) part(ctx context.Context, routes *tableRoutes, w *route, at []int, call send) ([]int, error) {
+func (b *batch) part(ctx context.Context, routes *tableRoutes, g *group, call send) ([]int, error) {
+	w, at := g.way, g.at
 	a := attempt{c: b.c, table: b.table, reads: b.reads, strong: b.strong, routes: routes, partition: w.id}
 	if err := a.aim(ctx); err != nil {
 		return nil, err

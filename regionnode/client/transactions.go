@@ -62,13 +62,21 @@ func onCoordinator[T any](ctx context.Context, c *Client, id table.ID, key []byt
 	}
 }
 
-// participants makes a batch of calls to the partitions of one table, all of
-// which may be repeated.
-func (c *Client) participants(id table.ID, n int, key func(int) []byte) *batch {
+// onParticipants calls the partitions of one table for n keys, each with the
+// places of its own, all at once. All calls may be repeated.
+func (c *Client) onParticipants(ctx context.Context, id table.ID, n int, key func(int) []byte,
+	call func(ctx context.Context, p regionnode.Participants, target regionnode.Target, at []int) error,
+) error {
 	b := newBatch(c, id, n, key)
 	b.reads, b.strong = true, true
 	b.unserved = func([]int) error { return apierr.Internal() }
-	return b
+	return b.run(ctx, func(ctx context.Context, n regionnode.Data, target regionnode.Target, at []int) ([]int, error) {
+		p, ok := n.(regionnode.Participants)
+		if !ok {
+			return nil, errNoTransactions
+		}
+		return nil, call(ctx, p, target, at)
+	})
 }
 
 // Prepare implements regionnode.Participants: it asks each partition for its
@@ -76,31 +84,18 @@ func (c *Client) participants(id table.ID, n int, key func(int) []byte) *batch {
 func (c *Client) Prepare(ctx context.Context, r *regionnode.PrepareRequest) (*regionnode.PrepareResponse, error) {
 	out := &regionnode.PrepareResponse{Votes: make([]regionnode.Vote, len(r.Writes))}
 	var mu sync.Mutex
-	err := c.participants(r.Target.Table, len(r.Writes), func(i int) []byte { return r.Writes[i].Key }).run(ctx,
-		func(ctx context.Context, n regionnode.Data, target regionnode.Target, at []int) ([]int, error) {
-			p, ok := n.(regionnode.Participants)
-			if !ok {
-				return nil, errNoTransactions
-			}
+	err := c.onParticipants(ctx, r.Target.Table, len(r.Writes), func(i int) []byte { return r.Writes[i].Key },
+		func(ctx context.Context, p regionnode.Participants, target regionnode.Target, at []int) error {
 			q := *r
-			q.Target, q.Writes = target, make([]regionnode.Write, len(at))
-			for i, k := range at {
-				q.Writes[i] = r.Writes[k]
-			}
+			q.Target, q.Writes = target, pick(r.Writes, at)
 			resp, err := p.Prepare(ctx, &q)
 			if err != nil {
-				return nil, err
-			}
-			if len(resp.Votes) != len(at) {
-				return nil, errShort
-			}
-			for i, k := range at {
-				out.Votes[k] = resp.Votes[i]
+				return err
 			}
 			mu.Lock()
-			defer mu.Unlock()
 			out.Clock = later(out.Clock, resp.Clock)
-			return nil, nil
+			mu.Unlock()
+			return place(out.Votes, resp.Votes, at)
 		})
 	if err != nil {
 		return nil, err
@@ -118,25 +113,15 @@ func later(a, b hlc.Timestamp) hlc.Timestamp {
 // Finish implements regionnode.Participants, as Prepare does.
 func (c *Client) Finish(ctx context.Context, r *regionnode.FinishRequest) (*regionnode.FinishResponse, error) {
 	out := &regionnode.FinishResponse{Collections: make([]int64, len(r.Keys))}
-	err := c.participants(r.Target.Table, len(r.Keys), func(i int) []byte { return r.Keys[i] }).run(ctx,
-		func(ctx context.Context, n regionnode.Data, target regionnode.Target, at []int) ([]int, error) {
-			p, ok := n.(regionnode.Participants)
-			if !ok {
-				return nil, errNoTransactions
-			}
+	err := c.onParticipants(ctx, r.Target.Table, len(r.Keys), func(i int) []byte { return r.Keys[i] },
+		func(ctx context.Context, p regionnode.Participants, target regionnode.Target, at []int) error {
 			q := *r
 			q.Target, q.Keys = target, pick(r.Keys, at)
 			resp, err := p.Finish(ctx, &q)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if len(resp.Collections) != len(at) {
-				return nil, errShort
-			}
-			for i, k := range at {
-				out.Collections[k] = resp.Collections[i]
-			}
-			return nil, nil
+			return place(out.Collections, resp.Collections, at)
 		})
 	if err != nil {
 		return nil, err
@@ -147,12 +132,8 @@ func (c *Client) Finish(ctx context.Context, r *regionnode.FinishRequest) (*regi
 // ReadMarked implements regionnode.Participants, as Prepare does.
 func (c *Client) ReadMarked(ctx context.Context, r *regionnode.ReadMarkedRequest) (*regionnode.ReadMarkedResponse, error) {
 	out := &regionnode.ReadMarkedResponse{Items: make([]regionnode.MarkedItem, len(r.Keys))}
-	err := c.participants(r.Target.Table, len(r.Keys), func(i int) []byte { return r.Keys[i] }).run(ctx,
-		func(ctx context.Context, n regionnode.Data, target regionnode.Target, at []int) ([]int, error) {
-			p, ok := n.(regionnode.Participants)
-			if !ok {
-				return nil, errNoTransactions
-			}
+	err := c.onParticipants(ctx, r.Target.Table, len(r.Keys), func(i int) []byte { return r.Keys[i] },
+		func(ctx context.Context, p regionnode.Participants, target regionnode.Target, at []int) error {
 			q := *r
 			q.Target, q.Keys = target, pick(r.Keys, at)
 			if len(r.Projections) > 0 {
@@ -160,27 +141,12 @@ func (c *Client) ReadMarked(ctx context.Context, r *regionnode.ReadMarkedRequest
 			}
 			resp, err := p.ReadMarked(ctx, &q)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if len(resp.Items) != len(at) {
-				return nil, errShort
-			}
-			for i, k := range at {
-				out.Items[k] = resp.Items[i]
-			}
-			return nil, nil
+			return place(out.Items, resp.Items, at)
 		})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
-}
-
-// pick is the elements at the given places.
-func pick[T any](all []T, at []int) []T {
-	out := make([]T, len(at))
-	for i, k := range at {
-		out[i] = all[k]
-	}
-	return out
 }

@@ -1,12 +1,20 @@
 package expr
 
-import "antipode/regionnode/item"
+import (
+	"fmt"
+
+	"antipode/regionnode/item"
+)
 
 // Projection is a choice of attributes and parts of attributes. It is immutable
 // and may be used concurrently.
 type Projection struct {
 	paths []Path
 	tree  pathTree
+	// names are the attributes that it reads; nested tells that it takes only
+	// parts of some of them.
+	names  []string
+	nested bool
 }
 
 // ParseProjection parses a projection expression.
@@ -53,7 +61,9 @@ func newProjection(paths []Path) *Projection {
 	p := &Projection{paths: paths}
 	for i := range paths {
 		p.tree.insert(&paths[i], i+1)
+		p.nested = p.nested || len(paths[i].Steps) > 0
 	}
+	p.names = p.Attributes()
 	return p
 }
 
@@ -64,6 +74,19 @@ func (p *Projection) Apply(it item.Item) item.Item {
 		return nil
 	}
 	return p.tree.pick(it)
+}
+
+// Append appends the encoded form of what Apply returns for an item, and decodes
+// no more of it than it must.
+func (p *Projection) Append(dst []byte, e item.Encoded) ([]byte, error) {
+	if !p.nested {
+		return e.AppendPicked(dst, p.names)
+	}
+	some, err := e.Borrow(p.names)
+	if err != nil {
+		return dst, fmt.Errorf("project an item: %w", err)
+	}
+	return p.tree.pick(some).AppendEncoded(dst), nil
 }
 
 // Attributes lists the top-level names that the projection reads, each once, in

@@ -96,7 +96,14 @@ func (s *script) expression(t *testing.T, d *datadriven.TestData, src string, su
 		if d.Cmd == "parse-projection" {
 			return p.String(), nil
 		}
-		return p.Apply(s.it).String(), nil
+		projected := p.Apply(s.it)
+		if s.it != nil {
+			// The encoded form is projected by other code.
+			if b, err := p.Append(nil, s.it.Encode()); err != nil || string(b) != string(projected.Encode()) {
+				return "", fmt.Errorf("Append gives %x, %v", b, err)
+			}
+		}
+		return projected.String(), nil
 	case "bind":
 		k, err := ParseKeyCondition(src, subs)
 		if err != nil {

@@ -79,6 +79,9 @@ func FuzzParse(f *testing.F) {
 			sameTree(t, src, p, q, err)
 			var decoded Projection
 			reencode(t, p, &decoded)
+			if b, err := p.Append(nil, it.Encode()); it != nil && (err != nil || string(b) != string(p.Apply(it).Encode())) {
+				t.Fatalf("Append of %s gives %x, %v", it, b, err)
+			}
 			if a, b := p.Apply(it), decoded.Apply(it); !a.Equal(b) {
 				t.Fatalf("%s: %s, decoded %s", src, a, b)
 			}

@@ -21,6 +21,18 @@ func TestPick(t *testing.T) {
 			}
 		}
 		encoded := it.Encode()
+		var names []string
+		for name, yes := range chosen {
+			if yes {
+				names = append(names, name)
+			}
+		}
+		if borrowed, err := encoded.Borrow(names); err != nil || string(borrowed.Encode()) != string(want.Encode()) {
+			t.Fatalf("borrowed %v, %v, want %v", borrowed, err, want)
+		}
+		if picked, err := encoded.AppendPicked([]byte("x"), names); err != nil || string(picked) != "x"+string(want.Encode()) {
+			t.Fatalf("picked the bytes %x, %v, want %x", picked, err, want.Encode())
+		}
 		got, err := encoded.Pick(func(name string) bool { return chosen[name] })
 		if err != nil {
 			t.Fatal(err)
@@ -36,6 +48,9 @@ func TestPickRefusesBrokenItems(t *testing.T) {
 	whole := Make([]Field{{"a", Str("x")}, {"b", Map(Make([]Field{{"c", Null()}}))}}).Encode()
 	for n := 1; n < len(whole); n++ {
 		if _, err := whole[:n].Pick(func(string) bool { return true }); err == nil {
+			t.Errorf("the first %d bytes of %d are taken for an item", n, len(whole))
+		}
+		if _, err := whole[:n].AppendPicked(nil, []string{"a", "b"}); err == nil {
 			t.Errorf("the first %d bytes of %d are taken for an item", n, len(whole))
 		}
 	}

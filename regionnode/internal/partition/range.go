@@ -20,6 +20,9 @@ type page struct {
 	req  *regionnode.RangeRequest
 	max  int // bytes of evaluated items
 	resp *regionnode.RangeResponse
+	// filtered are the attributes that the filter reads.
+	filtered []string
+	memory   arena
 }
 
 // Range reads a page of one index span; see regionnode.Data.
@@ -31,7 +34,7 @@ func (p *Partition) Range(ctx context.Context, r *regionnode.RangeRequest) (*reg
 	if r.Target.Index > maxLocal {
 		return nil, p.stale("no such index")
 	}
-	pg := page{p: p, view: v, req: r, max: r.MaxBytes, resp: &regionnode.RangeResponse{}}
+	pg := page{p: p, view: v, req: r, max: r.MaxBytes, resp: &regionnode.RangeResponse{}, filtered: r.Filter.Attributes()}
 	if pg.max <= 0 {
 		pg.max = table.MaxPageSize
 	}
@@ -130,27 +133,22 @@ func (pg *page) answer(image item.Encoded) error {
 		image = fetched
 		resp.Fetched = append(resp.Fetched, image.Size())
 	}
-	var tree item.Item
-	if req.Filter != nil || req.Projection != nil && !req.CountOnly {
-		var err error
-		if tree, err = image.Decode(); err != nil {
+	if req.Filter != nil {
+		some, err := image.Borrow(pg.filtered)
+		if err != nil {
 			return err
 		}
-	}
-	if req.Filter != nil {
-		if ok, err := req.Filter.Eval(tree); err != nil || !ok {
+		if ok, err := req.Filter.Eval(some); err != nil || !ok {
 			return err
 		}
 	}
 	resp.Count++
-	switch {
-	case req.CountOnly:
-	case req.Projection != nil:
-		resp.Items = append(resp.Items, req.Projection.Apply(tree).Encode())
-	default:
-		resp.Items = append(resp.Items, cloneImage(image))
+	if req.CountOnly {
+		return nil
 	}
-	return nil
+	it, err := pg.memory.project(image, req.Projection)
+	resp.Items = append(resp.Items, it)
+	return err
 }
 
 // fetch reads the table's item behind a local index entry.

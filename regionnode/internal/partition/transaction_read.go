@@ -17,6 +17,7 @@ func (p *Partition) ReadMarked(ctx context.Context, r *regionnode.ReadMarkedRequ
 	if err != nil {
 		return nil, p.outward(err)
 	}
+	var memory arena
 	resp := &regionnode.ReadMarkedResponse{Items: make([]regionnode.MarkedItem, len(r.Keys))}
 	for i, key := range r.Keys {
 		if !v.spec.hashes().Contains(key) {
@@ -30,14 +31,14 @@ func (p *Partition) ReadMarked(ctx context.Context, r *regionnode.ReadMarkedRequ
 		if len(r.Projections) > 0 {
 			projection = r.Projections[i]
 		}
-		if err := p.readMarked(v, key, projection, r.Compare, out); err != nil {
+		if err := p.readMarked(v, key, projection, r.Compare, &memory, out); err != nil {
 			return nil, p.outward(err)
 		}
 	}
 	return resp, p.unchanged(&r.Target)
 }
 
-func (p *Partition) readMarked(v *view, key []byte, projection *expr.Projection, compare bool, out *regionnode.MarkedItem) error {
+func (p *Partition) readMarked(v *view, key []byte, projection *expr.Projection, compare bool, memory *arena, out *regionnode.MarkedItem) error {
 	// Read before the key: a delete that comes in between shows in the next round.
 	deleted := p.watermarks(hlc.Timestamp{}).Deleted
 	raw, closer, err := p.host.cfg.Store.Get(keyOf(v, key))
@@ -60,7 +61,7 @@ func (p *Partition) readMarked(v *view, key []byte, projection *expr.Projection,
 	}
 	out.Size = s.Item.Size()
 	if !compare {
-		out.Item, err = projectItem(s.Item, projection)
+		out.Item, err = memory.project(s.Item, projection)
 	}
 	return err
 }
