@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"antipode/localstack/chaos/history"
 )
 
 // Upgrade runs a region with the binaries in c.Binaries, which it replaces, and
@@ -32,7 +34,7 @@ func Upgrade(ctx context.Context, c Config, next string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &upgrade{run: run{Config: c, region: region, history: newHistory()}}
+	u := &upgrade{run: run{Config: c, region: region, history: history.New()}}
 	err = u.all(ctx, old, next)
 	return &u.report, errors.Join(err, region.close())
 }
@@ -50,14 +52,14 @@ func (u *upgrade) all(ctx context.Context, old, next string) error {
 		func() error { return u.underLoad(ctx, func() error { return u.exchangeNodes(ctx, old) }) },
 		func() error { return u.underLoad(ctx, func() error { return u.exchangeNodes(ctx, next) }) },
 		func() error { return u.readAll(ctx) },
-		u.history.check,
+		u.history.Check,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	u.report.Operations = len(u.history.ops)
+	u.report.Operations = u.history.Len()
 	if len(u.failed) > 0 {
 		return fmt.Errorf("%d requests failed although they were tried %d times, the first: %s", len(u.failed), attempts, u.failed[0])
 	}
@@ -88,15 +90,15 @@ func (u *upgrade) insist(ctx context.Context, id int) {
 	detached := context.WithoutCancel(ctx)
 	for n := 0; rest(ctx, 5*time.Millisecond); n++ {
 		key := fmt.Sprintf("kept-%d-%d", id, time.Now().UnixNano())
-		result := unknown
-		for try := 0; try < attempts && result != done; try++ {
+		result := history.Unknown
+		for try := 0; try < attempts && result != history.Done; try++ {
 			if try > 0 {
 				rest(detached, between(random, 0, time.Second<<(try-1)))
 			}
 			result = u.region.client.put(detached, key, key)
 		}
 		u.mu.Lock()
-		if result == done {
+		if result == history.Done {
 			u.acked = append(u.acked, key)
 		} else {
 			u.failed = append(u.failed, key)
@@ -138,7 +140,7 @@ func (u *upgrade) restart(ctx context.Context, pid func() int) error {
 			return false
 		}
 		result, _ := u.region.client.get(ctx, "k0")
-		return result == done
+		return result == history.Done
 	})
 }
 
