@@ -64,3 +64,30 @@ func printIndexed(rest []byte) (string, bool) {
 	}
 	return "", false
 }
+
+// IndexSources bounds how far the partition of a global index has applied any
+// change log.
+func IndexSources(id table.PartitionID) Span {
+	return prefixSpan(append(prefixed(statePrefix, id, 1), indexSourceKind))
+}
+
+// IndexSourceGeneration takes the generation out of an IndexSource key.
+func IndexSourceGeneration(key []byte) (replication.Generation, bool) {
+	if len(key) != 18 || key[0] != statePrefix || key[9] != indexSourceKind {
+		return 0, false
+	}
+	return replication.Generation(binary.BigEndian.Uint64(key[10:])), true
+}
+
+// IndexProgresses bounds how far the partition's items are in any global index.
+func IndexProgresses(id table.PartitionID) Span {
+	return prefixSpan(append(prefixed(statePrefix, id, 1), indexProgressKind))
+}
+
+// IndexProgressTable takes the index out of an IndexProgress key.
+func IndexProgressTable(key []byte) (table.ID, bool) {
+	if len(key) != 18 || key[0] != statePrefix || key[9] != indexProgressKind {
+		return 0, false
+	}
+	return table.ID(binary.BigEndian.Uint64(key[10:])), true
+}

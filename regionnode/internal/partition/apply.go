@@ -34,6 +34,9 @@ type applier struct {
 	// sizes of the collections of the entry's writes, in order.
 	sizes []int64
 	raw   bool
+	// moved is the right child of a split, nil when the entry is none.
+	moved *Spec
+	tally *tally
 	// transactions are the marks and checks before the entry, and marked what the
 	// entry changes of them.
 	transactions *transactions
@@ -52,7 +55,7 @@ func (p *Partition) apply(e *pb.Entry) error {
 	if e.GetType() != pb.EntryNormal {
 		return fmt.Errorf("entry of kind %v", e.GetType())
 	}
-	a := applier{store: p.host.cfg.Store, log: p.storage.log, id: p.id, view: p.view(), state: p.state, current: p.applied.positions, transactions: &p.transactions}
+	a := applier{store: p.host.cfg.Store, log: p.storage.log, id: p.id, view: p.view(), state: p.state, current: p.applied.positions, transactions: &p.transactions, tally: p.tally}
 	a.batch = a.store.NewBatch()
 	a.state.Index, a.state.Term = e.GetIndex(), e.GetTerm()
 	var h header
@@ -80,7 +83,9 @@ func (p *Partition) apply(e *pb.Entry) error {
 	if err := a.finish(); err != nil {
 		return err
 	}
-	p.show(&a)
+	if err := p.show(&a); err != nil {
+		return err
+	}
 	if len(e.GetData()) > 0 {
 		p.answer(h, &a, dropped)
 	}
@@ -121,10 +126,7 @@ func (a *applier) finishCollections() error {
 }
 
 // show makes the entry's outcome visible in memory, after the batch is.
-func (p *Partition) show(a *applier) {
-	if a.spec != nil {
-		p.settings.Store(&view{spec: a.spec, schema: newSchema(a.spec.Descriptor)})
-	}
+func (p *Partition) show(a *applier) error {
 	if a.truncated > 0 {
 		p.storage.log.Truncated(a.truncated, a.truncatedTerm)
 		p.truncating = false
@@ -138,6 +140,13 @@ func (p *Partition) show(a *applier) {
 	if (parked == 0) != (a.state.Parked == 0) {
 		p.host.setTicked(p, p.needsTicks())
 	}
+	if a.spec != nil && a.spec.Epoch.Range != a.view.spec.Epoch.Range {
+		p.dropOutdated()
+	}
+	if a.moved != nil {
+		return p.showSplit(a.moved)
+	}
+	return nil
 }
 
 // answer tells the writers of the entry, if they wait here.
@@ -147,6 +156,7 @@ func (p *Partition) answer(h header, a *applier, dropped bool) {
 	}
 	f := p.flights[0]
 	p.flights = p.flights[1:]
+	p.openGate(&h)
 	if dropped {
 		p.truncating = false
 		f.finish(p, errNotApplied)
@@ -222,6 +232,10 @@ func (a *applier) one(kind byte, d *decoder) error {
 		return a.putFilled(d)
 	case scrubEffect:
 		return a.scrub(d)
+	case splitEffect:
+		return a.split(d)
+	case fenceEffect:
+		return a.fence(d)
 	}
 	return errors.New("unknown")
 }
@@ -248,6 +262,7 @@ func (a *applier) put(d *decoder) error {
 	}
 	a.state.Counts[0].Items += w.Items
 	a.state.Counts[0].Bytes += w.Bytes
+	a.tally.note(0, w.Key, w.Items, w.Bytes)
 	for i := range w.Indexes {
 		if err := a.putIndex(&w.Indexes[i]); err != nil {
 			return err
@@ -278,6 +293,7 @@ func (a *applier) putIndex(x *indexEffect) error {
 	key, count := a.dataKey(x.Index, x.Key), &a.state.Counts[x.Index]
 	count.Bytes += x.Bytes
 	count.Items += x.Items
+	a.tally.note(x.Index, x.Key, x.Items, x.Bytes)
 	if len(x.Value) == 0 {
 		return a.batch.Delete(key, nil)
 	}

@@ -107,7 +107,7 @@ func (p *Partition) LogEnd() replication.Position {
 func (p *Partition) LogStart() replication.Position {
 	p.applied.mu.Lock()
 	defer p.applied.mu.Unlock()
-	return p.view().spec.at(p.applied.state.Trimmed)
+	return p.view().spec.start(p.applied.state.Trimmed)
 }
 
 // Head is LogEnd with a closed time that covers it: every record that this
@@ -143,8 +143,10 @@ func (p *Partition) LogChanged(after replication.Position) <-chan struct{} {
 }
 
 // ReadLog reads what follows after from this replica's applied state: at most
-// maxRecords records of about maxBytes, at least one if there is one. end is
-// where to go on. A position that the log does not hold is ErrPosition.
+// maxRecords records of about maxBytes, at least one if there is one, all of one
+// generation. end is where to go on: at the end of a closed generation there are
+// no records, and end is the start of the next. A position that the log does not
+// hold is ErrPosition.
 func (p *Partition) ReadLog(ctx context.Context, after replication.Position, maxRecords, maxBytes int) (recs []replication.Record, end replication.Position, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, after, err
@@ -152,10 +154,14 @@ func (p *Partition) ReadLog(ctx context.Context, after replication.Position, max
 	p.applied.mu.Lock()
 	spec, st := p.view().spec, p.applied.state
 	p.applied.mu.Unlock()
-	if after != spec.at(after.Sequence) || after.Sequence < st.Trimmed || after.Sequence > st.Sequence {
+	g, ok := spec.holds(after, &st)
+	if !ok {
 		return nil, after, ErrPosition
 	}
-	it, err := p.host.cfg.Store.Iterate(keys.Changes(p.id, spec.Generation, after.Sequence+1, st.Sequence+1))
+	if after.Sequence == g.end && g.next != 0 {
+		return nil, replication.Position{Incarnation: after.Incarnation, Generation: g.next, Sequence: g.end}, nil
+	}
+	it, err := p.host.cfg.Store.Iterate(keys.Changes(p.id, g.generation, after.Sequence+1, g.end+1))
 	if err != nil {
 		return nil, after, err
 	}
@@ -193,12 +199,13 @@ func (p *Partition) SetPosition(ctx context.Context, peer replication.Region, po
 		st, old := p.applied.state, p.applied.positions[peer]
 		positions := maps.Clone(p.applied.positions)
 		p.applied.mu.Unlock()
+		_, held := v.spec.holds(pos, &st)
 		switch {
 		case !v.spec.Log.On || !v.spec.reads(peer):
 			return nil, ErrNoReader
-		case pos != v.spec.at(pos.Sequence) || pos.Sequence < st.Trimmed || pos.Sequence > st.Sequence:
+		case !held:
 			return nil, ErrPosition
-		case old == v.spec.at(old.Sequence) && pos.Sequence <= old.Sequence && old.Incarnation != 0:
+		case reached(old, pos):
 			return nil, nil
 		}
 		positions[peer] = pos
@@ -232,7 +239,7 @@ func (p *Partition) trimmable(spec *Spec, st appliedState, positions map[replica
 // than streams may read.
 func (p *Partition) streamTrimmable(spec *Spec, trimmed, to uint64) (uint64, error) {
 	horizon := (p.host.cfg.Clock.Physical() - int64(table.StreamRetention)) / int64(time.Millisecond)
-	it, err := p.host.cfg.Store.Iterate(keys.Changes(p.id, spec.Generation, trimmed+1, to+1))
+	it, err := p.host.cfg.Store.Iterate(spec.changes(p.id, trimmed+1, to))
 	if err != nil {
 		return trimmed, err
 	}
@@ -275,13 +282,14 @@ func (a *applier) readers() map[replication.Region]replication.Position {
 func (a *applier) trim(d *decoder) error { return a.trimTo(d.uvarint()) }
 
 func (a *applier) trimTo(sequence uint64) error {
-	sequence = min(sequence, a.state.Sequence)
-	if sequence <= a.state.Trimmed {
-		return nil
+	if sequence = min(sequence, a.state.Sequence); sequence > a.state.Trimmed {
+		span := a.view.spec.changes(a.id, a.state.Trimmed+1, sequence)
+		a.state.Trimmed = sequence
+		if err := a.batch.DeleteRange(span.Start, span.End, nil); err != nil {
+			return err
+		}
 	}
-	span := keys.Changes(a.id, a.view.spec.Generation, a.state.Trimmed+1, sequence+1)
-	a.state.Trimmed = sequence
-	return a.batch.DeleteRange(span.Start, span.End, nil)
+	return a.forgetClosed()
 }
 
 func readPositions(s *store.Store, id table.PartitionID) (map[replication.Region]replication.Position, error) {

@@ -98,11 +98,7 @@ func (p *Partition) ScanExpired(ctx context.Context, after []byte, now time.Time
 	if !on {
 		return out, nil
 	}
-	span := keys.DataSpan(v.spec.Table, 0, v.spec.hashes())
-	if after != nil {
-		span.Start = append(keys.Data(v.spec.Table, 0, after), 0)
-	}
-	it, err := p.host.cfg.Store.Iterate(span)
+	it, err := p.host.cfg.Store.Iterate(v.spec.itemsAfter(after))
 	if err != nil {
 		return nil, err
 	}

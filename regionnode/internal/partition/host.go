@@ -60,7 +60,10 @@ type Config struct {
 	// to have it, so that a reader who comes at once mostly finds it there. 0 does
 	// not wait.
 	IndexGrace time.Duration
-	Log        *slog.Logger
+	// SplitScanBytes is how much a second is read to find out where to split a
+	// partition and what each half holds, 128 MB when 0.
+	SplitScanBytes int64
+	Log            *slog.Logger
 	// OnChange hears of every change of a partition's leader or term. It is
 	// called on a worker and must not block.
 	OnChange func(Status)
@@ -99,6 +102,9 @@ func (c *Config) fill() error {
 	}
 	if c.MaxIndexAge == 0 {
 		c.MaxIndexAge = 10 * time.Second
+	}
+	if c.SplitScanBytes == 0 {
+		c.SplitScanBytes = 128 << 20
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -273,23 +279,27 @@ func (h *Host) Create(ctx context.Context, spec Spec) error {
 
 // record writes what a new replica starts from.
 func (h *Host) record(spec *Spec) error {
+	b := h.cfg.Store.NewBatch()
+	if err := recordReplica(b, spec, &appliedState{Index: firstIndex, Term: firstTerm}); err != nil {
+		return err
+	}
+	return h.cfg.Store.Sync(b)
+}
+
+// recordReplica adds to b what a new replica starts from.
+func recordReplica(b *pebble.Batch, spec *Spec, state *appliedState) error {
 	raw, err := encodeSpec(spec)
 	if err != nil {
 		return err
 	}
-	b := h.cfg.Store.NewBatch()
 	if err := b.Set(keys.Descriptor(spec.ID), raw, nil); err != nil {
 		return err
 	}
-	state := appliedState{Index: firstIndex, Term: firstTerm}
 	if err := b.Set(keys.Applied(spec.ID), state.append(nil), nil); err != nil {
 		return err
 	}
 	hard := store.HardState{Term: firstTerm, Commit: firstIndex}
-	if err := store.CreateRaftLog(b, spec.ID, firstIndex, firstTerm, hard); err != nil {
-		return err
-	}
-	return h.cfg.Store.Sync(b)
+	return store.CreateRaftLog(b, spec.ID, firstIndex, firstTerm, hard)
 }
 
 // Destroy removes this node's replica with all its data, durably. A partition

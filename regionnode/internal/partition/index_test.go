@@ -24,7 +24,7 @@ func indexedDescriptor() *table.Descriptor {
 func scanAll(t rapid.TB, p *partition.Partition, index table.IndexID, backward bool) []item.Encoded {
 	t.Helper()
 	var out []item.Encoded
-	r := &regionnode.RangeRequest{Target: target, Consistent: true, Limit: 7, Backward: backward}
+	r := &regionnode.RangeRequest{Target: at(p), Consistent: true, Limit: 7, Backward: backward}
 	r.Target.Index = index
 	for {
 		page, err := p.Range(context.Background(), r)

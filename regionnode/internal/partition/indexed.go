@@ -188,6 +188,7 @@ func (a *applier) putEntry(d *decoder) error {
 	}
 	a.state.Counts[0].Items += w.Items
 	a.state.Counts[0].Bytes += w.Bytes
+	a.tally.note(0, w.Key, w.Items, w.Bytes)
 	if w.Forget != 0 {
 		if err := a.batch.Set(keys.IndexTombstone(a.id, w.Forget, w.Key), nil, nil); err != nil {
 			return err

@@ -166,11 +166,7 @@ func (a *applier) forgetIndexes(next *Spec) error {
 // begins, nil behind the last.
 func (p *Partition) ScanItems(ctx context.Context, after []byte, maxRecords, maxBytes int) (recs []replication.Record, last []byte, err error) {
 	spec := p.view().spec
-	span := keys.DataSpan(spec.Table, 0, spec.hashes())
-	if after != nil {
-		span.Start = append(keys.Data(spec.Table, 0, after), 0)
-	}
-	it, err := p.host.cfg.Store.Iterate(span)
+	it, err := p.host.cfg.Store.Iterate(spec.itemsAfter(after))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -286,7 +282,7 @@ func (p *Partition) behind(v *view) (bool, <-chan struct{}, error) {
 			return false, nil, nil
 		}
 	default:
-		at, err := p.changedAt(v.spec.Generation, through+1)
+		at, err := p.changedAt(v.spec.generationOf(through+1), through+1)
 		if err != nil {
 			return false, nil, err
 		}

@@ -100,7 +100,7 @@ func (p *Partition) handOver() {
 		}
 		return
 	}
-	if to == uint64(p.host.cfg.Node) || m.led < handElections*p.host.cfg.ElectionTicks || m.silent[to] > 0 {
+	if to == uint64(p.host.cfg.Node) || p.gate != nil || m.led < handElections*p.host.cfg.ElectionTicks || m.silent[to] > 0 {
 		return
 	}
 	last, _ := p.storage.LastIndex()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"antipode/regionnode"
 	"antipode/regionnode/internal/keys"
 	"antipode/regionnode/item"
 	"antipode/replication"
@@ -149,8 +150,9 @@ func (p *Partition) unparkOne(ctx context.Context, rec *replication.Record) erro
 	prop, err := p.evaluateRemote(ctx, rec, keys.Parked(p.id, rec.Version, rec.Key))
 	if err != nil || prop == nil {
 		p.latches.release(latch)
-		if isMarked(err) {
-			return nil // stays parked until a later tick
+		var stale *regionnode.Stale
+		if isMarked(err) || errors.As(err, &stale) {
+			return nil // stays parked until a later tick, or has moved
 		}
 		return err
 	}

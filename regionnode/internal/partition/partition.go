@@ -39,6 +39,7 @@ type Partition struct {
 	scrubs    scrubs
 	// transactions that have marked keys here, as applied.
 	transactions transactions
+	load         load
 
 	// Round: raft and what it is fed with.
 	raft        *raft.RawNode
@@ -50,6 +51,9 @@ type Partition struct {
 	members     members
 	closed      hlc.Timestamp // newest closed time proposed
 	reads       reads
+	gate        *gate  // writes wait for a split; nil when they do not
+	tally       *tally // of what moves in a split; nil when none is under way
+	eager       int    // ticks for which it stands for election again and again
 	state       appliedState
 	ended       bool
 	done        chan struct{} // closed when ended
@@ -94,7 +98,9 @@ type intake struct {
 	appended  int           // finished appends with entries
 	ticks     int
 	reads     []*readWaiter
+	calls     []func()
 	wake      bool  // campaign, if nothing else happens
+	eager     int   // for how many ticks to campaign again, until somebody leads
 	err       error // a failed append
 	closing   bool
 }
@@ -182,6 +188,8 @@ type Status struct {
 	LogEnd       replication.Position
 	Closed       hlc.Timestamp
 	Parked       uint64
+	// Requests for keys that this replica was asked since it was opened.
+	Requests uint64
 	// LogBytes is about the size of the raft log. Away are members that this
 	// leader does not hear of, Stranded those that lack entries which the log has
 	// no more.
@@ -191,15 +199,15 @@ type Status struct {
 
 // Status reads the replica's state in memory.
 func (p *Partition) Status() Status {
-	v, r := p.view(), p.role.Load()
+	r := p.role.Load()
 	p.applied.mu.Lock()
-	st := p.applied.state
+	v, st := p.view(), p.applied.state
 	p.applied.mu.Unlock()
 	out := Status{
 		ID: p.id, Table: v.spec.Table, Leader: r.leader, Leading: r.ready, Term: r.term,
 		Applied: st.Index, Epoch: v.spec.Epoch, Items: st.Counts[0].Items, Bytes: st.Counts[0].Bytes,
 		LogEnd: v.spec.at(st.Sequence), Closed: st.Closed, Parked: st.Parked,
-		LogBytes: p.storage.log.Size(),
+		LogBytes: p.storage.log.Size(), Requests: p.load.requests.Load(),
 	}
 	if m := p.membership.Load(); m != nil {
 		out.Away, out.Stranded = m.away, m.stranded
@@ -280,6 +288,11 @@ func (p *Partition) publish(a *applier) {
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
 	grown := a.state.Sequence != pub.state.Sequence
+	if a.spec != nil {
+		// Another generation may have begun, which readers have to find out.
+		grown = grown || a.spec.Generation != a.view.spec.Generation
+		p.settings.Store(&view{spec: a.spec, schema: newSchema(a.spec.Descriptor)})
+	}
 	pub.state = a.state
 	if a.positions != nil {
 		pub.positions = a.positions
@@ -313,6 +326,15 @@ func (p *Partition) deliver(m *pb.Message) {
 func (p *Partition) campaign() {
 	p.inbox.mu.Lock()
 	p.inbox.wake = true
+	p.inbox.mu.Unlock()
+	p.host.scheduler.notify(p)
+}
+
+// campaignEagerly is campaign for a partition that a split has just made: the
+// other members may not have it yet, so what it asks them may be lost.
+func (p *Partition) campaignEagerly() {
+	p.inbox.mu.Lock()
+	p.inbox.wake, p.inbox.eager = true, p.host.cfg.ElectionTicks
 	p.inbox.mu.Unlock()
 	p.host.scheduler.notify(p)
 }

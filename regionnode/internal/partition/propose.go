@@ -167,10 +167,13 @@ func (p *Partition) flush() {
 		return
 	}
 	r := p.role.Load()
-	writes, size, h := p.nextEntry(r)
-	if len(writes) == 0 {
-		return
+	if writes, size, h := p.nextEntry(r); len(writes) > 0 {
+		p.put(writes, size, h)
 	}
+}
+
+// put proposes writes as one raft entry; false when they were refused, and told.
+func (p *Partition) put(writes []*proposal, size int, h header) bool {
 	entry := appendHeader(make([]byte, 0, headerLen+size), h)
 	for _, w := range writes {
 		entry = append(entry, w.effects...)
@@ -181,9 +184,10 @@ func (p *Partition) flush() {
 		// Refused before it reached the log: too much waits for slow members. To
 		// evaluate anew at once would only spin.
 		f.finish(p, logFull())
-		return
+		return false
 	}
 	p.flights = append(p.flights, f)
+	return true
 }
 
 // nextEntry takes writes for one entry out of the buffer.
@@ -191,8 +195,14 @@ func (p *Partition) nextEntry(r *role) (writes []*proposal, size int, h header) 
 	b := &p.buffer
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if p.gate != nil {
+		b.bringPassing()
+	}
 	n := 0
 	for n < len(b.writes) && (n == 0 || size+len(b.writes[n].effects) <= maxEntryBytes && b.writes[n].view == b.writes[0].view) {
+		if p.gate != nil && !b.writes[n].passes() {
+			break
+		}
 		size += len(b.writes[n].effects)
 		n++
 	}
@@ -205,15 +215,20 @@ func (p *Partition) nextEntry(r *role) (writes []*proposal, size int, h header) 
 		b.writes = nil
 	}
 	b.bytes -= size
+	return writes, size, p.headerOf(writes, r.term)
+}
+
+// headerOf makes the header of an entry; buffer.mu is held.
+func (p *Partition) headerOf(writes []*proposal, term uint64) header {
+	b, spec := &p.buffer, writes[0].view.spec
 	b.count++
-	spec := writes[0].view.spec
-	h = header{
-		Epoch: spec.Epoch, Settings: spec.Settings, Term: r.term, Proposal: b.count,
+	h := header{
+		Epoch: spec.Epoch, Settings: spec.Settings, Term: term, Proposal: b.count,
 		Clock: p.host.cfg.Clock.Now(),
 	}
 	p.closed = latest(latest(p.closed, p.state.Closed), b.holds.below(closedBy(writes), p.host.cfg.Clock.Physical()))
 	h.Closed = p.closed
-	return writes, size, h
+	return h
 }
 
 func latest(a, b hlc.Timestamp) hlc.Timestamp {

@@ -42,6 +42,9 @@ func (p *Partition) process() {
 		return
 	}
 	p.step(&in)
+	for _, f := range in.calls {
+		f()
+	}
 	p.flush()
 	for !p.ended && p.raft.HasReady() {
 		if err := p.handle(p.raft.Ready()); err != nil {
@@ -51,6 +54,7 @@ func (p *Partition) process() {
 		p.flush()
 	}
 	if !p.ended {
+		p.gate.watch(p)
 		p.maintain(in.ticks > 0)
 	}
 }
@@ -62,9 +66,13 @@ func (p *Partition) step(in *intake) {
 			p.raft.Tick()
 		}
 	}
-	if in.wake {
+	if in.eager > 0 {
+		p.eager = in.eager
+	}
+	if in.wake || p.eager > 0 && in.ticks > 0 && p.role.Load().leader == 0 {
 		_ = p.raft.Campaign() // refused only when it leads already
 	}
+	p.eager = max(0, p.eager-in.ticks)
 	for _, m := range in.messages {
 		_ = p.raft.Step(m) // what raft refuses is what a network may lose
 	}
@@ -216,6 +224,7 @@ func (p *Partition) abandon() {
 		f.finish(p, errUnknown)
 	}
 	p.flights, p.truncating = nil, false
+	p.dropGate()
 	p.forgetMembers()
 	p.reads.drop(errNotApplied)
 }

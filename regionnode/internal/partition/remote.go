@@ -103,6 +103,9 @@ func (p *Partition) evaluateRemote(ctx context.Context, rec *replication.Record,
 		return nil, &markedError{m}
 	}
 	e := evaluation{p: p, view: p.view(), key: rec.Key}
+	if !e.view.spec.hashes().Contains(rec.Key) {
+		return nil, p.stale("record lies outside")
+	}
 	if err := p.host.cfg.Clock.Update(rec.Version.Time); err != nil {
 		var ahead *hlc.OffsetError
 		if errors.As(err, &ahead) {

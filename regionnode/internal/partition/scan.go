@@ -9,6 +9,23 @@ import (
 	"antipode/replication"
 )
 
+// itemsAfter bounds the partition's items behind a key, all for nil. The key may
+// lie outside since a split.
+func (s *Spec) itemsAfter(after []byte) keys.Span {
+	span := keys.DataSpan(s.Table, 0, s.hashes())
+	if after == nil {
+		return span
+	}
+	behind := append(keys.Data(s.Table, 0, after), 0)
+	if bytes.Compare(behind, span.Start) > 0 {
+		span.Start = behind
+	}
+	if bytes.Compare(span.Start, span.End) > 0 {
+		span.Start = span.End
+	}
+	return span
+}
+
 // ScanVersions reads current values in key order, with versions, contexts and
 // tombstones: what a table replica is back-filled from. after is the key of the
 // last record of the page before, nil for the first page. A page has at most max
@@ -25,11 +42,7 @@ func (p *Partition) ScanVersions(ctx context.Context, after []byte, max, maxByte
 // behind the leader's.
 func (p *Partition) ScanVersionsHere(after []byte, max, maxBytes int) (recs []replication.Record, more bool, err error) {
 	spec := p.view().spec
-	span := keys.DataSpan(spec.Table, 0, spec.hashes())
-	if after != nil {
-		span.Start = append(keys.Data(spec.Table, 0, after), 0)
-	}
-	it, err := p.host.cfg.Store.Iterate(span)
+	it, err := p.host.cfg.Store.Iterate(spec.itemsAfter(after))
 	if err != nil {
 		return nil, false, err
 	}

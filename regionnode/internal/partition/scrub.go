@@ -17,7 +17,7 @@ import (
 
 // scrubEffect has every replica hash a stretch of its keys as they are behind
 // the entry. In logs on disk: never reorder.
-const scrubEffect byte = 64
+const scrubEffect byte = 80
 
 // scrubsKept is how many stretches a replica remembers, the newest ones.
 const scrubsKept = 8

@@ -108,22 +108,35 @@ func (p *Partition) exclusiveOnce(ctx context.Context, latch string, evaluate fu
 	return prop.await(ctx)
 }
 
+// currentSpec is the descriptor as of this entry.
+func (a *applier) currentSpec() *Spec {
+	if a.spec != nil {
+		return a.spec
+	}
+	return a.view.spec
+}
+
+// putSpec makes s the descriptor in force after this entry.
+func (a *applier) putSpec(s *Spec) error {
+	a.spec = s
+	raw, err := encodeSpec(s)
+	if err != nil {
+		return err
+	}
+	return a.batch.Set(keys.Descriptor(a.id), raw, nil)
+}
+
 // putSettings carries out a settingsEffect.
 func (a *applier) putSettings(d *decoder) error {
 	var s settings
 	if err := msgpack.Unmarshal(d.bytes(), &s); err != nil {
 		return fmt.Errorf("decode settings: %w", err)
 	}
-	next := *a.view.spec
+	next := *a.currentSpec()
 	next.Descriptor, next.Log = s.Descriptor, s.Log
 	next.Settings++
 	next.followStreams(a.state.Sequence)
-	a.spec = &next
-	raw, err := encodeSpec(&next)
-	if err != nil {
-		return err
-	}
-	if err := a.batch.Set(keys.Descriptor(a.id), raw, nil); err != nil {
+	if err := a.putSpec(&next); err != nil {
 		return err
 	}
 	for peer := range a.readers() {

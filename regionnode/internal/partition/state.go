@@ -33,6 +33,11 @@ type Spec struct {
 	Incarnation uint64                 `msgpack:"i"`
 	Generation  replication.Generation `msgpack:"g"`
 	Log         LogConfig              `msgpack:"l"`
+	// Closed are the generations before Generation, oldest first, that the log
+	// still has.
+	Closed []ClosedLog `msgpack:"cl,omitempty"`
+	// Split is the last split that made this partition the left child.
+	Split *SplitRecord `msgpack:"sp,omitempty"`
 	// Streams are what the table's streams show of the change log. They follow
 	// Descriptor; Create fills them in.
 	Streams []StreamWindow `msgpack:"sw,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -30,6 +31,9 @@ type StreamWindow struct {
 	Start  uint64 `msgpack:"s"`
 	End    uint64 `msgpack:"e,omitempty"`
 	Closed bool   `msgpack:"c,omitempty"`
+	// ClosedAt is when a split closed it, in Unix milliseconds; 0 for what the
+	// stream's end closed, which goes with the stream.
+	ClosedAt int64 `msgpack:"ca,omitempty"`
 }
 
 // followStreams opens, closes and forgets windows as the descriptor in force
@@ -255,10 +259,15 @@ func (p *Partition) TrimStreams(ctx context.Context) error {
 			case v.spec.shown(st.Trimmed):
 				to, err = p.streamTrimmable(v.spec, st.Trimmed, to)
 			}
-			if err != nil || to <= st.Trimmed {
+			if err != nil {
 				return nil, err
 			}
 			again = to >= st.Trimmed+trimScan
+			before := st.Trimmed
+			st.Trimmed = max(st.Trimmed, to)
+			if to <= before && !v.spec.forgettable(&st, positions, p.host.cfg.Clock.Physical()/int64(time.Millisecond)) {
+				return nil, nil
+			}
 			return appendNumbered(nil, trimEffect, to), nil
 		})
 		if err != nil || !again {
@@ -270,10 +279,10 @@ func (p *Partition) TrimStreams(ctx context.Context) error {
 // Streamed tells whether TrimStreams may have something to do here.
 func (p *Partition) Streamed() bool {
 	spec := p.Spec()
-	if len(spec.Streams) == 0 && (spec.Log.On || spec.Descriptor == nil) {
+	if len(spec.Streams) == 0 && len(spec.Closed) == 0 && (spec.Log.On || spec.Descriptor == nil) {
 		return false
 	}
 	p.applied.mu.Lock()
 	defer p.applied.mu.Unlock()
-	return p.role.Load().ready && p.applied.state.Trimmed < p.applied.state.Sequence
+	return p.role.Load().ready && (p.applied.state.Trimmed < p.applied.state.Sequence || len(spec.Closed) > 0)
 }
