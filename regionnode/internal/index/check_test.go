@@ -12,7 +12,6 @@ import (
 
 	"antipode/regionnode"
 	"antipode/regionnode/internal/partition"
-	"antipode/regionnode/internal/ring"
 	"antipode/regionnode/item"
 	"antipode/regionnode/table"
 	"antipode/replication"
@@ -118,6 +117,7 @@ func (l *life) run() {
 	l.compare(added)
 	l.repeat()
 	l.compare(added)
+	l.t.Logf("%d splits", l.splits)
 }
 
 func (l *life) setFaults(percent int) {
@@ -137,6 +137,9 @@ func (l *life) phase(events int) {
 					l.write(rng)
 				}
 			})
+		}
+		if l.rng.IntN(2) == 0 {
+			ended.Go(l.splitting())
 		}
 		victim := table.NodeID(1 + l.rng.IntN(len(l.nodes)))
 		switch l.rng.IntN(4) {
@@ -158,12 +161,11 @@ func (l *life) write(rng *rand.Rand) {
 		return
 	}
 	m, _ := l.world.partitions(context.Background(), baseID)
-	starts := ring.Divide(len(m.Partitions))
-	p := &m.Partitions[ring.Find(starts, table.Hash(key))]
+	p := owner(m, key)
 	kind := rng.IntN(10)
 	for _, h := range p.Replicas {
 		err := l.at(h.Node, p.ID, func(ctx context.Context, replica *partition.Partition) error {
-			return l.writeTo(ctx, replica, kind, key, it)
+			return l.writeTo(ctx, replica, p, kind, key, it)
 		})
 		var notLeader *regionnode.NotLeader
 		if !errors.As(err, &notLeader) {
@@ -172,8 +174,8 @@ func (l *life) write(rng *rand.Rand) {
 	}
 }
 
-func (l *life) writeTo(ctx context.Context, p *partition.Partition, kind int, key []byte, it item.Item) error {
-	target := regionnode.Target{Table: baseID, Partition: p.ID()}
+func (l *life) writeTo(ctx context.Context, p *partition.Partition, row *regionnode.Partition, kind int, key []byte, it item.Item) error {
+	target := regionnode.Target{Table: baseID, Partition: p.ID(), Range: row.Epoch.Range}
 	w := regionnode.Write{Op: regionnode.PutOp, Key: key, Item: it.Encode()}
 	switch kind {
 	case 0, 1, 2:
@@ -307,6 +309,11 @@ func (l *life) repeat() {
 func (l *life) compare(added bool) {
 	l.t.Helper()
 	items := l.read(baseID)
+	var size int64
+	for _, image := range items {
+		size += int64(image.Size())
+	}
+	l.counted("the table", baseID, int64(len(items)), size)
 	for i := range l.base.Globals {
 		x := &l.base.Globals[i]
 		if x.Table == addedID && !added {
@@ -338,15 +345,16 @@ func (l *life) compare(added bool) {
 		for key := range want {
 			l.t.Errorf("index %+v lacks %x", x, key)
 		}
-		l.counted(x, int64(len(got)), bytesWanted)
+		l.counted("index "+x.Name, x.Table, int64(len(got)), bytesWanted)
 	}
 }
 
-// counted holds the counters of an index's partitions against what it has.
-func (l *life) counted(x *table.Index, items, size int64) {
+// counted holds the counters of a table's partitions, or an index's, against what
+// it has.
+func (l *life) counted(what string, id table.ID, items, size int64) {
 	l.t.Helper()
 	var sum partition.Count
-	l.each(x.Table, func(_ context.Context, p *partition.Partition) error {
+	l.each(id, func(_ context.Context, p *partition.Partition) error {
 		s := p.Status()
 		if !s.Leading {
 			return errNetwork
@@ -356,7 +364,7 @@ func (l *life) counted(x *table.Index, items, size int64) {
 		return nil
 	})
 	if sum.Items != items || sum.Bytes != size {
-		l.t.Errorf("index %s counts %+v, and has %d items of %d bytes", x.Name, sum, items, size)
+		l.t.Errorf("%s counts %+v, and has %d items of %d bytes", what, sum, items, size)
 	}
 }
 
@@ -365,7 +373,8 @@ func (l *life) read(id table.ID) []item.Encoded {
 	l.t.Helper()
 	var out []item.Encoded
 	l.each(id, func(ctx context.Context, p *partition.Partition) error {
-		resp, err := p.Range(ctx, &regionnode.RangeRequest{Target: regionnode.Target{Table: id, Partition: p.ID()}, Consistent: true})
+		target := regionnode.Target{Table: id, Partition: p.ID(), Range: p.Spec().Epoch.Range}
+		resp, err := p.Range(ctx, &regionnode.RangeRequest{Target: target, Consistent: true})
 		if err == nil {
 			out = append(out, resp.Items...)
 		}

@@ -19,7 +19,9 @@ type Source interface {
 	LogStart() replication.Position
 	LogEnd() replication.Position
 	LogChanged(after replication.Position) <-chan struct{}
-	// ReadLog reads on after a position, with old images.
+	// ReadLog reads on after a position, with old images. A page lies in one
+	// generation; at the end of a closed one there are no records, and the position
+	// answered is the start of the next.
 	ReadLog(ctx context.Context, after replication.Position, maxRecords, maxBytes int) ([]replication.Record, replication.Position, error)
 	// IndexPosition is how far an index has the log; false before it has begun.
 	// Nothing behind the position is trimmed, nor anything before it has begun.

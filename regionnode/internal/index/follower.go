@@ -91,6 +91,10 @@ func (f *follower) follow(ctx context.Context, pos replication.Position) {
 		if !ok {
 			return
 		}
+		if len(recs) == 0 && end != pos {
+			pos = end // a split closed the generation: the log goes on in the next
+			continue
+		}
 		if len(recs) == 0 {
 			if !f.await(ctx, pos, &saved) {
 				return

@@ -37,6 +37,10 @@ type world struct {
 	// late are batches that come once more.
 	late []lateBatch
 	maps map[table.ID]*regionnode.PartitionMap
+	// next is the next new id of a partition, or of a generation.
+	next uint64
+	// splits counts those that were done.
+	splits int
 }
 
 type lateBatch struct {
@@ -71,7 +75,7 @@ type raftMessage struct {
 var errNetwork = errors.New("lost on the way")
 
 func newWorld(t testing.TB, seed uint64, nodes int) *world {
-	w := &world{t: t, nodes: make([]atomic.Pointer[node], nodes), rng: rand.New(rand.NewPCG(seed, 1)), maps: map[table.ID]*regionnode.PartitionMap{}}
+	w := &world{t: t, nodes: make([]atomic.Pointer[node], nodes), rng: rand.New(rand.NewPCG(seed, 1)), maps: map[table.ID]*regionnode.PartitionMap{}, next: 10_000}
 	for i := range nodes {
 		w.start(table.NodeID(i+1), vfs.NewCrashableMem())
 	}
