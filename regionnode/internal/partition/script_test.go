@@ -22,9 +22,10 @@ import (
 	"antipode/replication/hlc"
 )
 
-// TestScript runs testdata/script: one partition of one table, its answers as a
-// reader can check them. Lines of input: the item or key, then an expression,
-// then its values.
+// TestScript runs testdata/script: one partition of one table, and what splits
+// make of it, its answers as a reader can check them. Lines of input: the item or
+// key, then an expression, then its values. Requests for keys go to the partition
+// that has them, others to the one named, or to the first.
 func TestScript(t *testing.T) {
 	datadriven.Walk(t, "testdata/script", func(t *testing.T, path string) {
 		s := &script{t: t, w: newWorld(t, vfs.NewMem())}
@@ -36,6 +37,8 @@ type script struct {
 	t *testing.T
 	w *world
 	p *partition.Partition
+	// ps are the partitions in the order of their hashes; p is the first.
+	ps []*partition.Partition
 }
 
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -44,6 +47,9 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		"create": s.create, "put": s.write(regionnode.PutOp), "update": s.write(regionnode.UpdateOp),
 		"delete": s.write(regionnode.DeleteOp), "get": s.get, "range": s.readRange, "log": s.log,
 		"remote": s.remote, "status": s.status, "restart": s.restart, "configure-log": s.configureLog,
+		"split": s.split, "cancel-split": s.cancelSplit, "ranges": s.ranges, "position": s.position, "positions": s.positions,
+		"shards": s.shards, "records": s.records, "age": s.age, "mark": s.mark, "finish": s.finish, "indexed": s.indexed,
+		"unpark": s.unpark, "apply-index": s.applyIndex, "index-entries": s.indexEntries,
 	}
 	f, ok := commands[d.Cmd]
 	if !ok {
@@ -57,7 +63,18 @@ func (s *script) create(d *datadriven.TestData) string {
 	if d.HasArg("indexes") {
 		spec.Descriptor = indexedDescriptor()
 	}
+	if d.HasArg("global") {
+		spec.Descriptor, spec.Log.On = globalDescriptor(1, d.HasArg("filling")), true
+	}
+	if d.HasArg("entries") {
+		spec.Table, spec.Descriptor = 8, globalDescriptor(1, d.HasArg("filling"))
+	}
+	if d.HasArg("stream") {
+		spec.Descriptor.Stream = &table.Stream{Enabled: true, View: "NEW_IMAGE", Label: "one"}
+		spec.Log = partition.LogConfig{On: true, Stream: true}
+	}
 	s.p = createPartition(s.t, s.w, spec)
+	s.ps = []*partition.Partition{s.p}
 	return "ok\n"
 }
 
@@ -66,7 +83,7 @@ func (s *script) configureLog(d *datadriven.TestData) string {
 	if d.HasArg("peer") {
 		c.Peers = []replication.Region{"eu-west-1"}
 	}
-	return result(s.p.ConfigureLog(context.Background(), c))
+	return result(s.named(d).ConfigureLog(context.Background(), c))
 }
 
 func (s *script) item(line string) item.Item {
@@ -109,7 +126,8 @@ func (s *script) write(op regionnode.WriteOp) func(*datadriven.TestData) string 
 		} else if src != "" {
 			w.Condition = parseCondition(s.t, src, values)
 		}
-		resp, err := s.p.Write(context.Background(), &regionnode.WriteRequest{Target: target, Write: w})
+		p := owner(s.t, s.ps, w.Key)
+		resp, err := p.Write(context.Background(), &regionnode.WriteRequest{Target: at(p), Write: w})
 		if err != nil {
 			return result(err)
 		}
@@ -150,14 +168,15 @@ func result(err error) string {
 
 func (s *script) get(d *datadriven.TestData) string {
 	it, src, _ := s.parts(d)
-	r := &regionnode.GetRequest{Target: target, Key: keyFor(s.t, it), Consistent: true}
+	p := owner(s.t, s.ps, keyFor(s.t, it))
+	r := &regionnode.GetRequest{Target: at(p), Key: keyFor(s.t, it), Consistent: true}
 	if src != "" {
 		var err error
 		if r.Projection, err = expr.ParseProjection(src, expr.NewSubstitutions(nil, nil)); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	got, err := s.p.Get(context.Background(), r)
+	got, err := p.Get(context.Background(), r)
 	if err != nil {
 		return result(err)
 	}
@@ -168,7 +187,8 @@ func (s *script) get(d *datadriven.TestData) string {
 }
 
 func (s *script) readRange(d *datadriven.TestData) string {
-	r := &regionnode.RangeRequest{Target: target, Consistent: true, Backward: d.HasArg("backward"), Fetch: d.HasArg("fetch"), CountOnly: d.HasArg("count")}
+	p := s.named(d)
+	r := &regionnode.RangeRequest{Target: at(p), Consistent: true, Backward: d.HasArg("backward"), Fetch: d.HasArg("fetch"), CountOnly: d.HasArg("count")}
 	d.MaybeScanArgs(s.t, "limit", &r.Limit)
 	d.MaybeScanArgs(s.t, "bytes", &r.MaxBytes)
 	var index int
@@ -178,11 +198,15 @@ func (s *script) readRange(d *datadriven.TestData) string {
 		it, src, values := s.parts(d)
 		prefix := table.HashPrefix(nil, []item.Value{it[0].Value})
 		r.Low, r.High = prefix, item.PrefixEnd(prefix)
+		p = owner(s.t, s.ps, prefix)
+		index := r.Target.Index
+		r.Target = at(p)
+		r.Target.Index = index
 		if src != "" {
 			r.Filter = parseCondition(s.t, src, values)
 		}
 	}
-	page, err := s.p.Range(context.Background(), r)
+	page, err := p.Range(context.Background(), r)
 	if err != nil {
 		return result(err)
 	}
@@ -200,21 +224,33 @@ func (s *script) readRange(d *datadriven.TestData) string {
 	return b.String() + "\n"
 }
 
-func (s *script) log(*datadriven.TestData) string {
-	recs, _, err := s.p.ReadLog(context.Background(), s.p.LogStart(), 100, 1<<20)
-	if err != nil {
-		return result(err)
-	}
+// log reads the change log from its start, page by page.
+func (s *script) log(d *datadriven.TestData) string {
+	p := s.named(d)
 	var b strings.Builder
-	for _, r := range recs {
-		causes := []string{"user", "ttl", "replica", "transaction", "unchanged"}
-		fmt.Fprintf(&b, "%d %s by %s", r.Sequence, causes[r.Cause], r.Version.Region)
-		for _, c := range r.Context {
-			fmt.Fprintf(&b, " seen %s", c.Region)
+	for at := p.LogStart(); at != p.LogEnd(); {
+		recs, end, err := p.ReadLog(context.Background(), at, 2, 1<<20)
+		if err != nil {
+			return b.String() + result(err)
 		}
-		fmt.Fprintf(&b, "\n  old %s\n  new %s\n", image(r.Old), image(r.New))
+		for i := range recs {
+			printRecord(&b, &recs[i])
+		}
+		if end.Generation != at.Generation {
+			fmt.Fprintf(&b, "generation %d begins behind %d\n", end.Generation, end.Sequence)
+		}
+		at = end
 	}
 	return b.String()
+}
+
+func printRecord(b *strings.Builder, r *replication.Record) {
+	causes := []string{"user", "ttl", "replica", "transaction", "unchanged"}
+	fmt.Fprintf(b, "%d %s by %s", r.Sequence, causes[r.Cause], r.Version.Region)
+	for _, c := range r.Context {
+		fmt.Fprintf(b, " seen %s", c.Region)
+	}
+	fmt.Fprintf(b, "\n  old %s\n  new %s\n", image(r.Old), image(r.New))
 }
 
 func image(b []byte) string {
@@ -238,11 +274,11 @@ func (s *script) remote(d *datadriven.TestData) string {
 	if !rec.Delete {
 		rec.New = it.Encode()
 	}
-	return result(s.p.ApplyRemote(context.Background(), []replication.Record{rec}))
+	return result(owner(s.t, s.ps, rec.Key).ApplyRemote(context.Background(), []replication.Record{rec}))
 }
 
-func (s *script) status(*datadriven.TestData) string {
-	st := s.p.Status()
+func (s *script) status(d *datadriven.TestData) string {
+	st := s.named(d).Status()
 	out := fmt.Sprintf("items %d of %d bytes, log end %d, parked %d\n", st.Items, st.Bytes, st.LogEnd.Sequence, st.Parked)
 	var ids []int
 	for id := range st.Indexes {
@@ -259,9 +295,12 @@ func (s *script) status(*datadriven.TestData) string {
 func (s *script) restart(*datadriven.TestData) string {
 	s.w.stop()
 	s.w.start()
-	s.p, _ = s.w.host.Partition(3)
-	if err := s.p.SetDescriptor(context.Background(), s.p.Spec().Descriptor); err != nil {
-		return result(err)
+	for i, p := range s.ps {
+		s.ps[i], _ = s.w.host.Partition(p.ID())
+		if err := s.ps[i].SetDescriptor(context.Background(), s.ps[i].Spec().Descriptor); err != nil {
+			return result(err)
+		}
 	}
+	s.p = s.ps[0]
 	return "ok\n"
 }

@@ -65,7 +65,7 @@ func (s *splitting) chooseBySize(ctx context.Context) (uint64, error) {
 
 // centre is the middle of a partition's hashes.
 func (s *Spec) centre() (uint64, error) {
-	at := s.Start + (s.End-s.Start)/2 // End 0 is 2^64
+	at := s.Start + (s.End-1-s.Start)/2 + 1 // End-1 is the last hash, also for End 0
 	if !s.inside(at) {
 		return 0, never("it holds one hash")
 	}
