@@ -135,11 +135,7 @@ func (p *Partition) show(a *applier) error {
 		p.beginScrub(a.scrubs[i])
 	}
 	p.showMarks(a)
-	parked := p.state.Parked
 	p.publish(a)
-	if (parked == 0) != (a.state.Parked == 0) {
-		p.host.setTicked(p, p.needsTicks())
-	}
 	if a.spec != nil && a.spec.Epoch.Range != a.view.spec.Epoch.Range {
 		p.dropOutdated()
 	}

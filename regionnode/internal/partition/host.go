@@ -10,10 +10,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 
 	"antipode/regionnode/internal/keys"
+	"antipode/regionnode/internal/liveness"
 	"antipode/regionnode/internal/store"
 	"antipode/regionnode/table"
 	"antipode/replication"
@@ -41,6 +40,11 @@ type Config struct {
 	// calls of Tick.
 	TickInterval                  time.Duration
 	HeartbeatTicks, ElectionTicks int
+	// Liveness is what this node knows of the others of its region; the caller
+	// tells PeersChanged of its news. With it, groups that have nothing to do sleep,
+	// strong reads need no round trip, and a leader whose node is gone is replaced
+	// without an election timeout. nil: every group ticks and asks.
+	Liveness *liveness.Monitor
 	// Workers process partitions; 0 is one for each processor, at least two.
 	Workers int
 	// RaftLogBytes is the size at which a raft log is truncated, 8 MB when 0.
@@ -133,6 +137,8 @@ type Host struct {
 	ticked map[table.PartitionID]*Partition
 	// broken replicas are out of use; each has its reason.
 	broken map[table.PartitionID]string
+	// elections paces what happens to many partitions at once.
+	elections elections
 	// changing are the ids that a Create or Destroy works on.
 	changing map[table.PartitionID]chan struct{}
 }
@@ -161,7 +167,7 @@ func NewHost(cfg Config) (*Host, error) {
 	}
 	h.scheduler.start(cfg.Workers)
 	for _, spec := range specs {
-		_, err := h.open(spec)
+		_, err := h.open(spec, true)
 		if pebble.IsCorruptionError(err) && len(spec.Members) > 1 {
 			h.markBroken(spec.ID, err)
 			continue
@@ -194,11 +200,12 @@ func (h *Host) recorded() ([]*Spec, error) {
 	return specs, it.Error()
 }
 
-func (h *Host) open(spec *Spec) (*Partition, error) {
+func (h *Host) open(spec *Spec, recovered bool) (*Partition, error) {
 	p, err := newPartition(h, spec)
 	if err != nil {
 		return nil, fmt.Errorf("open partition %d: %w", spec.ID, err)
 	}
+	p.rest.recovered = recovered
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -270,7 +277,7 @@ func (h *Host) Create(ctx context.Context, spec Spec) error {
 	if err := h.record(&spec); err != nil {
 		return fmt.Errorf("create partition %d: %w", spec.ID, err)
 	}
-	p, err := h.open(&spec)
+	p, err := h.open(&spec, false)
 	if err == nil && spec.Members[0] == h.cfg.Node {
 		p.campaign()
 	}
@@ -358,12 +365,9 @@ func (h *Host) Receive(id table.PartitionID, msg []byte) {
 	if !ok {
 		return
 	}
-	m := new(pb.Message)
-	if err := proto.Unmarshal(msg, m); err != nil {
-		h.cfg.Log.Warn("broken raft message", "partition", id, "error", err)
-		return
+	if err := p.receive(msg); err != nil {
+		h.cfg.Log.Warn("broken message of another member", "partition", id, "error", err)
 	}
-	p.deliver(m)
 }
 
 // Tick moves raft's time on in every partition that depends on time. The host
@@ -374,6 +378,7 @@ func (h *Host) Tick() {
 	for _, p := range h.ticked {
 		p.tick()
 	}
+	h.elections.tick()
 }
 
 func (h *Host) tickForever() {

@@ -16,6 +16,7 @@ func (p *Partition) maintain(ticked bool) {
 	if ticked && !p.solo() {
 		p.watchMembers()
 		p.handOver()
+		p.settle()
 		if p.flush(); p.raft.HasReady() {
 			p.host.scheduler.notify(p)
 		}

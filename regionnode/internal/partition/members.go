@@ -106,7 +106,7 @@ func (p *Partition) handOver() {
 	last, _ := p.storage.LastIndex()
 	p.raft.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		// A few entries behind is what a busy partition's members always are.
-		if id == to && pr.State == tracker.StateReplicate && pr.Match+1024 > last {
+		if id == to && pr.State == tracker.StateReplicate && pr.Match+1024 > last && p.host.elections.turn() {
 			m.handing = p.host.cfg.ElectionTicks
 		}
 	})

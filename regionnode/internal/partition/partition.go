@@ -27,6 +27,7 @@ type Partition struct {
 
 	settings atomic.Pointer[view]
 	role     atomic.Pointer[role]
+	lease    atomic.Pointer[readLease]
 	latches  latches
 	inbox    inbox
 	buffer   buffer
@@ -49,6 +50,7 @@ type Partition struct {
 	truncating  bool            // a truncateEffect is proposed
 	flights     []flight
 	members     members
+	rest        rest
 	closed      hlc.Timestamp // newest closed time proposed
 	reads       reads
 	gate        *gate  // writes wait for a split; nil when they do not
@@ -94,6 +96,8 @@ type inbox struct {
 
 type intake struct {
 	messages  []*pb.Message
+	notes     []note
+	peers     bool          // what nodes of members are known to do has changed
 	responses []*pb.Message // of finished appends, in order
 	appended  int           // finished appends with entries
 	ticks     int
@@ -144,6 +148,7 @@ func newPartition(h *Host, spec *Spec) (*Partition, error) {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
 	p.inbox.wake = p.solo()
+	p.rest.ticking = p.needsTicks()
 	return p, nil
 }
 

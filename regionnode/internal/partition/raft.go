@@ -56,31 +56,41 @@ func (p *Partition) process() {
 	if !p.ended {
 		p.gate.watch(p)
 		p.maintain(in.ticks > 0)
+		p.resting()
 	}
 }
 
 func (p *Partition) step(in *intake) {
+	p.rouse(in)
 	p.appending -= in.appended
+	if in.peers {
+		p.peersChanged()
+	}
 	for range in.ticks {
-		if !p.solo() {
+		if p.mayTick() {
 			p.raft.Tick()
 		}
 	}
 	if in.eager > 0 {
 		p.eager = in.eager
 	}
-	if in.wake || p.eager > 0 && in.ticks > 0 && p.role.Load().leader == 0 {
+	if (in.wake || p.eager > 0 && in.ticks > 0 && p.role.Load().leader == 0) && p.mayCampaign() {
 		_ = p.raft.Campaign() // refused only when it leads already
 	}
 	p.eager = max(0, p.eager-in.ticks)
 	for _, m := range in.messages {
-		_ = p.raft.Step(m) // what raft refuses is what a network may lose
+		if p.admits(m) {
+			_ = p.raft.Step(m) // what raft refuses is what a network may lose
+		}
 	}
 	for _, m := range in.responses {
 		p.deliverResponse(m)
 	}
 	if in.wake || in.ticks > 0 || len(in.messages) > 0 {
 		p.noteRole()
+	}
+	for _, n := range in.notes {
+		p.stepNote(n)
 	}
 	p.reads.add(p, in.reads, in.ticks)
 }
@@ -110,6 +120,9 @@ func (p *Partition) handle(rd raft.Ready) error {
 		case raft.LocalApplyThread:
 			apply = m
 		default:
+			if m.GetType() == pb.MsgTimeoutNow {
+				p.giveLeaseUp()
+			}
 			out = append(out, m)
 		}
 	}
@@ -204,6 +217,9 @@ func (p *Partition) noteRole() {
 	if term == old.term && leading == old.leading && table.NodeID(st.Lead) == old.leader {
 		return
 	}
+	if st.Lead != raft.None {
+		p.rest.lost = 0
+	}
 	lost := old.leading && (!leading || term != old.term)
 	p.setRole(role{
 		leader: table.NodeID(st.Lead), term: term, leading: leading,
@@ -226,6 +242,7 @@ func (p *Partition) abandon() {
 	p.flights, p.truncating = nil, false
 	p.dropGate()
 	p.forgetMembers()
+	p.forgetRest()
 	p.reads.drop(errNotApplied)
 }
 
@@ -235,6 +252,7 @@ func (p *Partition) fail(err error) {
 	p.corrupt(err)
 	p.host.cfg.Log.Error("partition stopped", "partition", p.id, "error", err)
 	p.end()
+	p.host.elections.resign(p)
 }
 
 func (p *Partition) end() {

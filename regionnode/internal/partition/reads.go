@@ -113,10 +113,11 @@ func (p *Partition) refuse(waiters []*readWaiter) {
 // acknowledged before the call. Errors are Stale, NotLeader or ctx's.
 func (p *Partition) confirm(ctx context.Context) error {
 	for {
-		if _, err := p.leading(ctx); err != nil {
+		r, err := p.leading(ctx)
+		if err != nil {
 			return err
 		}
-		if p.solo() {
+		if p.solo() || p.leased(r) {
 			return nil
 		}
 		w := &readWaiter{done: make(chan error, 1)}

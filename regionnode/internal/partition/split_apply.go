@@ -280,7 +280,8 @@ func (h *Host) adopt(spec *Spec) (*Partition, error) {
 	if _, ok := h.Partition(spec.ID); ok {
 		return nil, nil
 	}
-	q, err := h.open(spec)
+	// It may have been here before a crash that forgot it, and have promised.
+	q, err := h.open(spec, true)
 	if errors.Is(err, ErrClosed) {
 		return nil, nil // it is recorded, and opened by the next start
 	}

@@ -1,0 +1,143 @@
+package partition
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"antipode/regionnode/table"
+)
+
+// turnsPerTick bounds how many partitions of a node stand for election, or hand
+// their leadership over, in one tick: the death of a node orphans thousands.
+const turnsPerTick = 64
+
+const (
+	// staggerTicks is how much later the next member stands for election, if the
+	// one before it has not come to lead.
+	staggerTicks = 6
+	// standElections is for how many election timeouts an orphan waits until it may
+	// stand out of turn; then raft's own time has long taken over.
+	standElections = 4
+	// resignTicks is how often members are told that a replica has stopped.
+	resignTicks = 40
+)
+
+// elections are a host's partitions whose leader's node is gone, and those that
+// have stopped.
+type elections struct {
+	turns atomic.Int64
+
+	mu      sync.Mutex
+	waiting []orphan
+	// stopped replicas say so from time to time: as their node lives, nobody would
+	// notice.
+	stopped []*Partition
+	ticks   int
+}
+
+type orphan struct {
+	p         *Partition
+	lost      table.NodeID
+	wait, age int // ticks
+}
+
+// turn takes one of the tick's turns.
+func (e *elections) turn() bool { return e.turns.Add(-1) >= 0 }
+
+// add has a partition stand for election soon. Of the members that are alive the
+// first one, where the catalog wants the leadership, stands at once.
+func (e *elections) add(p *Partition, lost table.NodeID) {
+	self, live := p.host.cfg.Node, p.host.cfg.Liveness
+	rank := 0
+	for _, m := range p.view().spec.Members {
+		if m == self {
+			break
+		}
+		if m != lost && live.Alive(m) {
+			rank++
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.waiting = append(e.waiting, orphan{p: p, lost: lost, wait: rank * staggerTicks})
+}
+
+func (e *elections) resign(p *Partition) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stopped = append(e.stopped, p)
+}
+
+// tick is the host's.
+func (e *elections) tick() {
+	e.turns.Store(turnsPerTick)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	rest := e.waiting[:0]
+	for _, o := range e.waiting {
+		if !e.served(&o) {
+			rest = append(rest, o)
+		}
+	}
+	clear(e.waiting[len(rest):])
+	e.waiting = rest
+	if e.ticks++; e.ticks%resignTicks == 0 {
+		for _, p := range e.stopped {
+			p.tellResigned()
+		}
+	}
+}
+
+// served is one tick of an orphan; true when it needs no other.
+func (e *elections) served(o *orphan) bool {
+	r := o.p.role.Load()
+	if o.age++; r.ended || r.leader != 0 || o.age > standElections*o.p.host.cfg.ElectionTicks {
+		return true
+	}
+	if o.wait--; o.wait >= 0 || !o.p.mayReplace(o.lost) || !e.turn() {
+		return false
+	}
+	o.p.campaign()
+	return true
+}
+
+// tellResigned tells the other members that this replica leads nothing.
+func (p *Partition) tellResigned() {
+	for _, m := range p.view().spec.Members {
+		if m != p.host.cfg.Node {
+			p.tell(m, note{kind: resignNote})
+		}
+	}
+}
+
+// PeersChanged looks over the partitions that have one of these nodes as a
+// member, because what this node knows of them has changed.
+func (h *Host) PeersChanged(nodes []table.NodeID) {
+	for _, p := range h.Partitions() {
+		if !slices.ContainsFunc(p.view().spec.Members, func(m table.NodeID) bool { return slices.Contains(nodes, m) }) {
+			continue
+		}
+		p.inbox.mu.Lock()
+		p.inbox.peers = true
+		p.inbox.mu.Unlock()
+		h.scheduler.notify(p)
+	}
+}
+
+// Peers are the other nodes that hold replicas of this host's partitions, in
+// order.
+func (h *Host) Peers() []table.NodeID {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var out []table.NodeID
+	for _, p := range h.partitions {
+		for _, m := range p.view().spec.Members {
+			if m != h.cfg.Node && !slices.Contains(out, m) {
+				out = append(out, m)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
