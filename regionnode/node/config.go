@@ -50,6 +50,10 @@ type Config struct {
 	// Replication is how many nodes hold each partition of a new table, where
 	// there are as many. From 2 on, timers are set for members that fail.
 	Replication int // 1
+	// NoReadLeases has every strong read of a replicated partition confirmed by a
+	// majority. Otherwise it rests on promises between nodes, and on clocks that
+	// do not stand still while a node, or the machine under it, does.
+	NoReadLeases bool
 	// MaxRaftLog is how large a partition's raft log may grow, in bytes, while a
 	// member is away that lacks its entries. Beyond it the log is cut off above
 	// the member, which then stays behind and is shown as stranded.

@@ -14,6 +14,7 @@ import (
 	"antipode/regionnode/internal/catalog"
 	"antipode/regionnode/internal/controller"
 	"antipode/regionnode/internal/gossip"
+	"antipode/regionnode/internal/liveness"
 	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/internal/rpc"
 	"antipode/regionnode/internal/store"
@@ -38,6 +39,7 @@ type Node struct {
 	pool       *rpc.Pool
 	gossip     *gossip.Pool
 	partitions *partition.Host
+	liveness   *liveness.Monitor // nil where no partition has several replicas
 	registry   *catalog.Client
 	// catalog and controller are nil where the system partition is not held.
 	catalog    *catalog.Catalog
@@ -94,7 +96,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.metrics = newMetrics(n)
 	for _, step := range []func(context.Context) error{
-		n.openStore, n.openNetwork, n.identify, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openCounts, n.openStreams, n.openExpiry, n.openScrub, n.openTransactions, n.serve, n.register, n.openAdmin,
+		n.openStore, n.openNetwork, n.identify, n.openLiveness, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openCounts, n.openStreams, n.openExpiry, n.openScrub, n.openTransactions, n.serve, n.register, n.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close())
@@ -282,7 +284,7 @@ func (n *Node) row() catalog.Node {
 func (n *Node) openPartitions(context.Context) error {
 	config := partition.Config{
 		Node: n.id, Region: n.config.Region, Store: n.store, Clock: n.clock,
-		Send: n.sendRaft, Log: n.config.Log, OnChange: n.partitionChanged, MaxRaftLogBytes: n.config.MaxRaftLog,
+		Send: n.sendRaft, Liveness: n.liveness, NoLeases: n.config.NoReadLeases, Log: n.config.Log, OnChange: n.partitionChanged, MaxRaftLogBytes: n.config.MaxRaftLog,
 		MaxIndexRecords: n.config.Indexes.MaxRecords, MaxIndexAge: n.config.Indexes.MaxAge, IndexGrace: n.config.Indexes.Grace,
 	}
 	n.config.pace(&config)
@@ -293,9 +295,10 @@ func (n *Node) openPartitions(context.Context) error {
 	n.partitions = partitions
 	n.corruptible.Store(partitions)
 	n.host = &host{partitions: partitions, self: n.id}
-	n.onClose(partitions.Close)
+	n.onClose(n.closePartitions)
 	rpc.HandleOneWay(n.server, raftMethod, func(_ string, payload []byte) { n.receiveRaft(payload) })
 	rpc.RegisterService(n.server, n)
+	n.keepLiveness()
 	return nil
 }
 

@@ -45,6 +45,8 @@ type Config struct {
 	// strong reads need no round trip, and a leader whose node is gone is replaced
 	// without an election timeout. nil: every group ticks and asks.
 	Liveness *liveness.Monitor
+	// NoLeases has strong reads ask a majority all the same.
+	NoLeases bool
 	// Workers process partitions; 0 is one for each processor, at least two.
 	Workers int
 	// RaftLogBytes is the size at which a raft log is truncated, 8 MB when 0.

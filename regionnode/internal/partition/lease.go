@@ -67,7 +67,7 @@ func (p *Partition) leased(r *role) bool {
 // renewLease puts together what followers have agreed to.
 func (p *Partition) renewLease() {
 	r := p.role.Load()
-	if !r.leading || p.rest.transferred == r.term {
+	if !r.leading || p.rest.transferred == r.term || p.host.cfg.NoLeases {
 		p.lease.Store(nil)
 		return
 	}

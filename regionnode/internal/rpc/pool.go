@@ -20,6 +20,7 @@ const (
 	classCalls class = iota
 	classBulk
 	classOneWay
+	classApart
 )
 
 // Pool is the calling side: connections by address and class, dialed when first
@@ -114,7 +115,17 @@ var errTooLarge = errors.New("message too large")
 // is dialed and the message is dropped. Messages of one pool to one address
 // arrive in order. payload must not change afterwards.
 func (p *Pool) Send(addr, method string, payload []byte) error {
-	l, err := p.lane(laneKey{addr: addr, class: classOneWay})
+	return p.sendBy(classOneWay, addr, method, payload)
+}
+
+// SendApart is Send by a connection of its own, for small messages that must not
+// wait behind others. Their order is kept among themselves alone.
+func (p *Pool) SendApart(addr, method string, payload []byte) error {
+	return p.sendBy(classApart, addr, method, payload)
+}
+
+func (p *Pool) sendBy(c class, addr, method string, payload []byte) error {
+	l, err := p.lane(laneKey{addr: addr, class: c})
 	if err != nil {
 		return &Unreachable{addr, false, err}
 	}

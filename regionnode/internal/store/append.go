@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -39,6 +40,16 @@ func (a *Append) empty() bool {
 // write waits for those before it and costs no sync.
 func (s *Store) Append(a Append) { s.loop.add(a) }
 
+// Stalled tells for how long the write under way has not become durable, 0 when
+// there is none.
+func (s *Store) Stalled() time.Duration {
+	began := s.loop.began.Load()
+	if began == 0 {
+		return 0
+	}
+	return max(0, time.Duration(time.Now().UnixNano()-began))
+}
+
 // Syncs counts the groups that were synced since the store was opened.
 func (s *Store) Syncs() uint64 { return s.loop.syncs.Load() }
 
@@ -54,7 +65,8 @@ type appendLoop struct {
 	stopped chan struct{}
 
 	syncs atomic.Uint64
-	err   error // set by the first failure: later groups cannot be trusted
+	began atomic.Int64 // when the write under way began, in Unix ns; 0 for none
+	err   error        // set by the first failure: later groups cannot be trusted
 }
 
 func (l *appendLoop) start(db *pebble.DB) {
@@ -103,7 +115,9 @@ func (l *appendLoop) run() {
 		}
 		err := ErrClosed
 		if !closing {
+			l.began.Store(time.Now().UnixNano())
 			err = l.write(group)
+			l.began.Store(0)
 		}
 		for i := range group {
 			group[i].Done(err)
