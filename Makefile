@@ -6,7 +6,7 @@ PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
 LDFLAGS := -s -w
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench conformance check-indexes chaos failover upgrade powercut fuzz clean
+.PHONY: help build run test race lint bench conformance check-indexes chaos failover upgrade powercut scale fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ failover: ## how long a partition takes no writes when its leader is killed or f
 BASE ?= HEAD~1
 upgrade: ## exchange BASE's nodes for today's under load, and back: no request fails
 	$(GO) test -count=1 -v -timeout 1h -run TestUpgrade ./localstack/chaos -args -base $(BASE)
+
+TABLES     ?= 10
+PARTITIONS ?= 1000
+IDLE       ?= 30s
+scale: ## what TABLES of PARTITIONS each cost three nodes with nothing to do, looked at for IDLE, and a node's death
+	$(GO) test -count=1 -v -timeout 2h -run TestScale ./localstack/chaos -args -tables $(TABLES) -partitions $(PARTITIONS) -idle $(IDLE)
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME

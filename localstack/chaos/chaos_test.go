@@ -15,6 +15,9 @@ var (
 	seed      = flag.Uint64("seed", 1, "of the plan; 0 takes a new one")
 	seeds     = flag.Int("seeds", 1, "how many runs, with seeds one after another")
 	failovers = flag.Int("failovers", 1, "rounds of each fault in the measurement of failover")
+	tables    = flag.Int("tables", 2, "tables in the measurement of idle partitions")
+	each      = flag.Int("partitions", 20, "partitions of each of them")
+	idle      = flag.Duration("idle", time.Second, "how long they are looked at")
 	level     = flag.String("node-log", "error", "log level of the nodes")
 )
 
@@ -85,4 +88,16 @@ func TestFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(took)
+}
+
+// TestScale wants partitions that have nothing to do to sleep, reports what they
+// cost, and wants them led again when a node is killed.
+func TestScale(t *testing.T) {
+	c := config(t)
+	c.Partitions = *each
+	s, err := MeasureScale(bounded(t, time.Duration(*tables)*time.Minute+patience), c, *tables, *idle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(s)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"syscall"
 	"time"
 
@@ -41,7 +40,7 @@ func startRegion(ctx context.Context, c *Config) (*region, error) {
 		client: newClient(running.Info().Regions[0].Endpoint, regionName, c.Clients+1),
 		admin:  &http.Client{Timeout: time.Second},
 	}
-	if err := r.createTable(ctx); err != nil {
+	if err := r.createNamed(ctx, tableName); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
@@ -51,18 +50,6 @@ func (r *region) close() error {
 	r.client.close()
 	r.admin.CloseIdleConnections()
 	return r.cluster.Close()
-}
-
-func (r *region) createTable(ctx context.Context) error {
-	status, text, err := r.client.call(ctx, "CreateTable", `{"TableName":"`+tableName+`","BillingMode":"PAY_PER_REQUEST",`+
-		`"AttributeDefinitions":[{"AttributeName":"k","AttributeType":"S"}],"KeySchema":[{"AttributeName":"k","KeyType":"HASH"}]}`)
-	if err != nil || status != http.StatusOK {
-		return fmt.Errorf("create table: %d %s %w", status, text, err)
-	}
-	return r.until(ctx, "the table is active", func() bool {
-		_, text, err := r.client.call(ctx, "DescribeTable", `{"TableName":"`+tableName+`"}`)
-		return err == nil && strings.Contains(text, `"TableStatus":"ACTIVE"`)
-	})
 }
 
 // until waits for a condition.

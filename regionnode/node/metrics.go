@@ -56,6 +56,7 @@ type collector struct{ node *Node }
 var (
 	partitionsDesc = prometheus.NewDesc("antipode_partitions", "Partition replicas on this node.", nil, nil)
 	leadsDesc      = prometheus.NewDesc("antipode_partitions_led", "Partitions that this node leads.", nil, nil)
+	awakeDesc      = prometheus.NewDesc("antipode_partitions_awake", "Partition replicas here that need time: they have something to do or lack a leader.", nil, nil)
 	itemsDesc      = prometheus.NewDesc("antipode_items", "Items in the partitions that this node leads.", nil, nil)
 	bytesDesc      = prometheus.NewDesc("antipode_item_bytes", "Size of these items as DynamoDB counts it.", nil, nil)
 	awayDesc       = prometheus.NewDesc("antipode_members_away", "Members that leaders on this node do not hear of, summed over partitions.", nil, nil)
@@ -72,7 +73,7 @@ var (
 // Describe is part of prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		partitionsDesc, leadsDesc, itemsDesc, bytesDesc, awayDesc, strandedDesc, brokenDesc, raftLogDesc, diskDesc, lagDesc, pendingDesc, shippedDesc, rejectedDesc,
+		partitionsDesc, leadsDesc, awakeDesc, itemsDesc, bytesDesc, awayDesc, strandedDesc, brokenDesc, raftLogDesc, diskDesc, lagDesc, pendingDesc, shippedDesc, rejectedDesc,
 	} {
 		ch <- d
 	}
@@ -98,6 +99,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(partitionsDesc, held)
 	gauge(leadsDesc, led)
+	gauge(awakeDesc, float64(c.node.partitions.Awake()))
 	gauge(itemsDesc, items)
 	gauge(bytesDesc, bytes)
 	gauge(awayDesc, away)

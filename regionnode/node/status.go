@@ -20,7 +20,10 @@ type Status struct {
 	RPC     string       `json:"rpc"`
 	Started int64        `json:"started_unix_ms"`
 	// Catalog tells whether this node leads the region's catalog.
-	Catalog    bool              `json:"leads_catalog"`
+	Catalog bool `json:"leads_catalog"`
+	// Awake counts partitions here that need time: with several replicas, those
+	// that have something to do or lack a leader.
+	Awake      int               `json:"awake"`
 	Members    []MemberStatus    `json:"members"`
 	Tables     []TableStatus     `json:"tables"`
 	Partitions []PartitionStatus `json:"partitions"`
@@ -89,7 +92,7 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 	}
 	s := &Status{
 		ID: n.id, Name: n.config.Name, Region: string(n.config.Region), Zone: n.config.Zone,
-		RPC: n.rpcAddr, Started: n.started.UnixMilli(), DeadLetters: len(letters),
+		RPC: n.rpcAddr, Started: n.started.UnixMilli(), DeadLetters: len(letters), Awake: n.partitions.Awake(),
 	}
 	if n.catalog != nil {
 		_, s.Catalog = n.catalog.KV().Leads()

@@ -141,3 +141,10 @@ func (h *Host) Peers() []table.NodeID {
 	slices.Sort(out)
 	return out
 }
+
+// Awake counts the partitions that are given ticks.
+func (h *Host) Awake() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.ticked)
+}
