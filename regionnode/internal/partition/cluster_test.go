@@ -15,6 +15,7 @@ import (
 
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
+	"antipode/regionnode/internal/liveness"
 	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/internal/store"
 	"antipode/regionnode/item"
@@ -33,6 +34,9 @@ type cluster struct {
 	changed sync.Cond
 	cut     map[table.NodeID]bool // reaches nobody and is reached by nobody
 	frozen  map[table.NodeID]bool // its raft time stands still
+	// support is how long nodes' promises last; 0 is a cluster without any.
+	support time.Duration
+	sent    int // raft's messages and notes
 }
 
 type clusterNode struct {
@@ -43,6 +47,11 @@ type clusterNode struct {
 	inbox chan delivery
 	stop  chan struct{}
 	done  sync.WaitGroup
+	// using is held by calls, which end before the store closes.
+	using sync.RWMutex
+	// epoch counts starts, monitor is nil in a cluster without promises.
+	epoch   uint64
+	monitor *liveness.Monitor
 }
 
 type delivery struct {
@@ -52,7 +61,12 @@ type delivery struct {
 }
 
 func newCluster(t testing.TB, n int, change ...func(*partition.Config)) *cluster {
-	c := &cluster{t: t, nodes: make(map[table.NodeID]*clusterNode), cut: make(map[table.NodeID]bool), frozen: make(map[table.NodeID]bool), change: change}
+	return newLively(t, n, 0, change...)
+}
+
+// newLively is newCluster with promises between nodes that last for support.
+func newLively(t testing.TB, n int, support time.Duration, change ...func(*partition.Config)) *cluster {
+	c := &cluster{t: t, support: support, nodes: make(map[table.NodeID]*clusterNode), cut: make(map[table.NodeID]bool), frozen: make(map[table.NodeID]bool), change: change}
 	c.changed.L = &c.mu
 	for i := range n {
 		id := table.NodeID(i + 1)
@@ -90,6 +104,7 @@ func (c *cluster) start(n *clusterNode) {
 			c.changed.Broadcast()
 		},
 	}
+	c.live(n, &config)
 	for _, change := range c.change {
 		change(&config)
 	}
@@ -105,10 +120,13 @@ func (c *cluster) start(n *clusterNode) {
 		for {
 			select {
 			case d := <-inbox:
-				host.Receive(d.id, d.msg)
+				if !c.receiveBeat(n, d) {
+					host.Receive(d.id, d.msg)
+				}
 			case <-ticks.C:
 				if !c.isFrozen(n.id) {
 					host.Tick()
+					c.beat(n, host)
 				}
 			case <-stop:
 				return
@@ -127,6 +145,8 @@ func (c *cluster) stop(n *clusterNode) {
 	if err := host.Close(); err != nil {
 		c.t.Error(err)
 	}
+	n.using.Lock()
+	defer n.using.Unlock()
 	if err := n.store.Close(); err != nil {
 		c.t.Error(err)
 	}
@@ -139,6 +159,9 @@ func (c *cluster) send(from, to table.NodeID, id table.PartitionID, msgs [][]byt
 		return
 	}
 	n := c.nodes[to]
+	if id != beats {
+		c.sent += len(msgs)
+	}
 	for _, m := range msgs {
 		select {
 		case n.inbox <- delivery{from, id, m}:
@@ -205,11 +228,16 @@ func (c *cluster) leader() table.NodeID {
 // ok is false when the outcome is unknown.
 func (c *cluster) call(ctx context.Context, start table.NodeID, f func(context.Context, *partition.Partition) error) (ok bool) {
 	for at := start; ctx.Err() == nil; {
+		node := c.nodes[at]
+		node.using.RLock()
 		p := c.replica(at)
-		if p != nil {
+		if p == nil {
+			node.using.RUnlock()
+		} else {
 			one, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 			err := f(one, p)
 			cancel()
+			node.using.RUnlock()
 			var stale *regionnode.Stale
 			var notLeader *regionnode.NotLeader
 			switch {
@@ -266,7 +294,11 @@ func (k *counter) value(t testing.TB, e item.Encoded) int64 {
 // restarts of nodes: every acknowledged write stays, and no strong read is older
 // than what was acknowledged before it (I1, I9).
 func TestReplicatedCounters(t *testing.T) {
-	c := newCluster(t, 3)
+	t.Run("asking", func(t *testing.T) { replicatedCounters(t, newCluster(t, 3)) })
+	t.Run("leased", func(t *testing.T) { replicatedCounters(t, newLively(t, 3, testSupport)) })
+}
+
+func replicatedCounters(t *testing.T, c *cluster) {
 	c.create(testSpec())
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -299,7 +331,10 @@ func TestReplicatedCounters(t *testing.T) {
 			}
 		})
 		work.Go(func() {
+			pace := time.NewTicker(time.Millisecond) // leased reads would leave no time for the rest
+			defer pace.Stop()
 			for ctx.Err() == nil {
+				<-pace.C
 				before := k.acked.Load()
 				var got *regionnode.GetResponse
 				if !c.call(ctx, table.NodeID(i%3+1), func(ctx context.Context, p *partition.Partition) (err error) {
@@ -372,7 +407,11 @@ func (c *cluster) checkKept(keys [][]byte) {
 // process's, so that it goes on to believe that it leads. Neither a strong read
 // nor a failed condition may come from it (I9), nor an acknowledgement (I1).
 func TestDeposedLeader(t *testing.T) {
-	c := newCluster(t, 3)
+	t.Run("asking", func(t *testing.T) { deposedLeader(t, newCluster(t, 3)) })
+	t.Run("leased", func(t *testing.T) { deposedLeader(t, newLively(t, 3, testSupport)) })
+}
+
+func deposedLeader(t *testing.T, c *cluster) {
 	c.create(testSpec())
 	base := makeItem("k", "0", "")
 	k := &counter{base: base, key: keyFor(t, base)}

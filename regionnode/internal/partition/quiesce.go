@@ -1,9 +1,11 @@
 package partition
 
 import (
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
 	"antipode/regionnode/internal/liveness"
@@ -70,10 +72,14 @@ func (p *Partition) rouse(in *intake) {
 	if !r.asleep {
 		return
 	}
-	if len(in.messages) > 0 || len(in.responses) > 0 || len(in.reads) > 0 || in.appended > 0 || len(in.calls) > 0 || in.wake || in.peers || p.buffer.pending.Load() > 0 {
+	if slices.ContainsFunc(in.messages, isNews) || len(in.responses) > 0 || len(in.reads) > 0 || in.appended > 0 || len(in.calls) > 0 || in.wake || in.peers || p.buffer.pending.Load() > 0 {
 		r.asleep, r.idle = false, 0
 	}
 }
+
+// isNews tells apart what a sleeping leader must look at. Answers to its last
+// heartbeats come in when it has just gone to sleep.
+func isNews(m *pb.Message) bool { return m.GetType() != pb.MsgHeartbeatResp }
 
 // resting tells at the end of a round whether the host shall give ticks.
 func (p *Partition) resting() {
