@@ -24,6 +24,8 @@ type world struct {
 	clock *hlc.Clock
 	store *store.Store
 	host  *partition.Host
+	// change makes the host another one than usual; nil for none.
+	change func(*partition.Config)
 }
 
 func newWorld(t testing.TB, fs vfs.FS) *world {
@@ -42,9 +44,11 @@ func (w *world) start() {
 	if w.clock, err = hlc.New(hlc.Config{Physical: w.phys.Physical}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.host, err = partition.NewHost(partition.Config{
-		Node: 1, Region: "us-east-1", Store: w.store, Clock: w.clock, TickInterval: -1,
-	})
+	config := partition.Config{Node: 1, Region: "us-east-1", Store: w.store, Clock: w.clock, TickInterval: -1}
+	if w.change != nil {
+		w.change(&config)
+	}
+	w.host, err = partition.NewHost(config)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -121,6 +121,9 @@ func (s *splitting) proposeNow(prop *proposal) error {
 	if err := s.allowed(prop.view); err != nil {
 		return err
 	}
+	if c := p.raft.Status().Config; len(c.Voters[1]) > 0 || len(c.Learners) > 0 || len(c.LearnersNext) > 0 {
+		return notNow("its membership is changing")
+	}
 	if p.gate == nil || p.tally == nil || p.members.handing > 0 {
 		return errNotApplied
 	}
