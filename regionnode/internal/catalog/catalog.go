@@ -76,6 +76,7 @@ type Catalog struct {
 	trusted bool
 	watch   chan struct{} // closed at the next change
 	counts  counts
+	splits  splits
 }
 
 // New makes a catalog; it reads nothing yet.
@@ -297,6 +298,12 @@ func (t *txn) put(key string, row any) error {
 	}
 	t.set(key, b)
 	return nil
+}
+
+// clear forgets all changes so far.
+func (t *txn) clear() {
+	clear(t.values)
+	t.order, t.head = nil, t.s.head
 }
 
 // drop deletes a row that is there.

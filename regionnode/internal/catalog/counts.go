@@ -18,9 +18,23 @@ type Count struct {
 // PartitionCount is what one partition holds: items, or the entries of a global
 // index, and the entries of each local index.
 type PartitionCount struct {
-	Partition table.PartitionID       `msgpack:"p"`
-	Held      Count                   `msgpack:"h"`
-	Locals    map[table.IndexID]Count `msgpack:"l,omitempty"`
+	Partition table.PartitionID `msgpack:"p"`
+	// Range is the range part of the partition's epoch.
+	Range  uint32                  `msgpack:"r,omitempty"`
+	Held   Count                   `msgpack:"h"`
+	Locals map[table.IndexID]Count `msgpack:"l,omitempty"`
+	// Load is about how many requests a second the partition has served over the
+	// last minute; 0 where that is too few to matter.
+	Load uint32 `msgpack:"q,omitempty"`
+}
+
+// Bytes is the size of everything that the partition holds.
+func (p *PartitionCount) Bytes() int64 {
+	sum := p.Held.Bytes
+	for _, x := range p.Locals {
+		sum += x.Bytes
+	}
+	return sum
 }
 
 // CountReport tells the catalog's leader what has changed since the last one.

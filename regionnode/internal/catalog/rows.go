@@ -64,7 +64,8 @@ type Partition struct {
 	Start uint64           `msgpack:"s"`
 	End   uint64           `msgpack:"e"`
 	Epoch regionnode.Epoch `msgpack:"p"`
-	// Generation is the partition's first log generation.
+	// Generation is the log generation that the partition began with, or that its
+	// last split opened.
 	Generation replication.Generation `msgpack:"g"`
 	Replicas   []table.NodeID         `msgpack:"r"`
 	// Created is set once a majority of the replicas exists; Dropped once none is
@@ -75,6 +76,8 @@ type Partition struct {
 	// what those began with, so that the missing ones can begin alike.
 	Missing []table.NodeID    `msgpack:"m,omitempty"`
 	Born    *table.Descriptor `msgpack:"o,omitempty"`
+	// Split is a split that has been decided on and is neither done nor given up.
+	Split *SplitIntent `msgpack:"l,omitempty"`
 }
 
 func idKey(prefix string, id uint64) string { return fmt.Sprintf("%s%016x", prefix, id) }

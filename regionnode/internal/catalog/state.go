@@ -23,6 +23,7 @@ type state struct {
 	nodes      map[table.NodeID]*Node
 	load       map[table.NodeID]int           // replicas on each node
 	missing    map[table.PartitionID]table.ID // partitions without all replicas, and their Base
+	splitting  map[table.PartitionID]table.ID // partitions with a Split, and their Base
 	peers      map[string]*Peer
 	keys       map[string]*AccessKey
 	jobs       map[uint64]*Job
@@ -39,6 +40,7 @@ func newState() *state {
 		nodes:      map[table.NodeID]*Node{},
 		load:       map[table.NodeID]int{},
 		missing:    map[table.PartitionID]table.ID{},
+		splitting:  map[table.PartitionID]table.ID{},
 		peers:      map[string]*Peer{},
 		keys:       map[string]*AccessKey{},
 		jobs:       map[uint64]*Job{},
@@ -180,6 +182,9 @@ func (s *state) setPartition(key string, value []byte) error {
 	if len(row.Missing) > 0 {
 		s.missing[row.ID] = row.Base
 	}
+	if row.Split != nil {
+		s.splitting[row.ID] = row.Base
+	}
 	list := s.partitions[row.Table]
 	at, _ := slices.BinarySearchFunc(list, row.Start, func(p *Partition, start uint64) int { return cmp.Compare(p.Start, start) })
 	s.partitions[row.Table] = slices.Insert(slices.Clip(list), at, row)
@@ -188,6 +193,7 @@ func (s *state) setPartition(key string, value []byte) error {
 
 func (s *state) dropPartition(old *Partition) {
 	delete(s.missing, old.ID)
+	delete(s.splitting, old.ID)
 	delete(s.byBase[old.Base], old.ID)
 	if len(s.byBase[old.Base]) == 0 {
 		delete(s.byBase, old.Base)

@@ -13,6 +13,8 @@ type Work struct {
 	// Tables are the names of tables whose partitions are not as they should be,
 	// in order.
 	Tables []string
+	// Splits are those that have been decided on, in order of partition.
+	Splits []SplitWork
 	Jobs   []Job
 }
 
@@ -32,6 +34,7 @@ func (c *Catalog) Work(ctx context.Context) (*Work, error) {
 		}
 		slices.Sort(w.Tables)
 		w.Tables = slices.Compact(w.Tables)
+		w.Splits = s.splitWork()
 		w.Jobs = sorted(s.jobs)
 		return nil
 	})
@@ -77,7 +80,8 @@ func (c *Catalog) TableWork(ctx context.Context, name string) (*TableWork, error
 // FinishTable records that every partition of the work is as it should be: the
 // wanted ones exist with the descriptor of that generation, the dropped ones are
 // gone. The table comes to rest, or disappears if it was to be deleted. Work that
-// has become outdated is left as it is: there is newer work.
+// has become outdated, or did not know a partition, is left as it is: there is
+// newer work. So is a table with a partition that is being split.
 func (c *Catalog) FinishTable(ctx context.Context, w *TableWork) error {
 	return c.change(ctx, func(t *txn) error {
 		row := t.s.tables[w.Descriptor.Name]
@@ -88,6 +92,9 @@ func (c *Catalog) FinishTable(ctx context.Context, w *TableWork) error {
 		for _, p := range t.s.partitionsOf(row.Descriptor.ID) {
 			key := idKey(partitionPrefix, uint64(p.ID))
 			switch {
+			case w.partition(p.ID) == nil, p.Split != nil && !p.Dropped:
+				t.clear()
+				return nil
 			case p.Dropped:
 				t.drop(key)
 				continue
