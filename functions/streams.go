@@ -79,17 +79,14 @@ func (c *call) stream(arn string) (*stream, error) {
 
 func streamARN(d *table.Descriptor, label string) string { return d.ARN() + "/stream/" + label }
 
-// maxShardCalls bounds how many partitions, or tables, are asked at once;
-// maxStaleMaps how often they are asked anew because partitions had moved.
-const (
-	maxShardCalls = 16
-	maxStaleMaps  = 3
-)
+// maxShardCalls bounds how many partitions, or tables, are asked at once.
+const maxShardCalls = 16
 
 // shards lists all shards of a stream, sorted by id. whole tells that every
-// partition knows the stream by now.
+// partition knows the stream by now. All are asked by one map, which a split
+// outdates: so both children of a closed shard are listed, or neither.
 func (c *call) shards(s *stream) (list []shard, whole bool, err error) {
-	for range maxStaleMaps {
+	for range maxReroutes {
 		var stale *regionnode.Stale
 		if list, whole, err = c.shardsOnce(s); !errors.As(err, &stale) {
 			break

@@ -20,8 +20,12 @@ type attempt struct {
 	// reads may be repeated whatever became of them; strong ones and writes need
 	// the leader.
 	reads, strong bool
-	// partition, when the caller chose one, is the only one that will do.
+	// partition, when the caller chose one, is the only one that will do, with the
+	// range that it had in the caller's map: that is epoch. With anyRange the
+	// caller knows no range.
 	partition table.PartitionID
+	epoch     uint32
+	anyRange  bool
 
 	routes *tableRoutes
 	way    *route
@@ -53,21 +57,31 @@ func (a *attempt) next(ctx context.Context, target *regionnode.Target) (regionno
 
 // aim picks the partition and the first node to ask.
 func (a *attempt) aim(ctx context.Context) error {
-	if a.partition == 0 {
-		a.way = a.routes.find(a.hash)
-	} else if a.way = a.routes.byID[a.partition]; a.way == nil {
+	if !a.point(a.routes) {
 		return a.moved(ctx, &regionnode.Stale{Partition: a.partition, Reason: "not in the partition map"})
 	}
-	a.at = int(a.way.leader.Load())
+	return nil
+}
+
+// point aims by a map; false when that does not have what the caller chose.
+func (a *attempt) point(routes *tableRoutes) bool {
+	w := routes.find(a.hash)
+	if a.partition != 0 {
+		if w = routes.byID[a.partition]; w == nil || !a.anyRange && w.rangeEpoch != a.epoch {
+			return false
+		}
+	}
+	a.routes, a.way = routes, w
+	a.at = int(w.leader.Load())
 	if a.reads && !a.strong {
-		for i, n := range a.way.nodes {
+		for i, n := range w.nodes {
 			if n.local {
 				a.at = i
 				break
 			}
 		}
 	}
-	return nil
+	return true
 }
 
 // served notes who answered, for the next request.
@@ -120,12 +134,7 @@ func (a *attempt) refetch(ctx context.Context) {
 		a.way = old // its nodes will say that it is gone
 		return
 	}
-	a.at = 0
-	for i, n := range a.way.nodes {
-		if n.id == was.id {
-			a.at = i
-		}
-	}
+	a.at = a.way.of(was.id, 0)
 }
 
 // follow goes to the node that a NotLeader names, if it holds a replica and is
@@ -165,17 +174,22 @@ func (a *attempt) pauseAfter(ctx context.Context, err error) error {
 }
 
 // moved fetches the partition map anew after a Stale. A caller that chose the
-// partition itself gets the Stale back: it must choose again.
+// partition itself gets the Stale back if that map has it no more: it must choose
+// again. A map that says what the old one did is about to change, as in the
+// middle of a split, or a replica is behind: another one is asked then.
 func (a *attempt) moved(ctx context.Context, stale *regionnode.Stale) error {
 	fresh, err := a.c.fetchRoutes(ctx, a.table, true)
 	if err != nil {
 		return a.unroutable(ctx, err)
 	}
-	if a.partition != 0 {
+	old, at := a.way, a.at
+	if !a.point(fresh) {
 		return stale
 	}
-	a.routes = fresh
-	return a.aim(ctx)
+	if old != nil && old.id == a.way.id && old.rangeEpoch == a.way.rangeEpoch {
+		a.at = (a.way.of(old.nodes[at].id, a.at) + 1) % len(a.way.nodes)
+	}
+	return nil
 }
 
 // unroutable is what a request ends in whose table has no partitions. If the

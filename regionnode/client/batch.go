@@ -212,7 +212,7 @@ func (b *batch) group(routes *tableRoutes, pending []int) []group {
 // part sends one partition its requests. Behind a Stale they are grouped anew.
 func (b *batch) part(ctx context.Context, routes *tableRoutes, g *group, call send) ([]int, error) {
 	w, at := g.way, g.at
-	a := attempt{c: b.c, table: b.table, reads: b.reads, strong: b.strong, routes: routes, partition: w.id}
+	a := attempt{c: b.c, table: b.table, reads: b.reads, strong: b.strong, routes: routes, partition: w.id, epoch: w.rangeEpoch}
 	if err := a.aim(ctx); err != nil {
 		return nil, err
 	}

@@ -47,15 +47,15 @@ func (c *Client) Write(ctx context.Context, r *regionnode.WriteRequest) (*region
 }
 
 // Range implements regionnode.Data. A request that names no partition goes to
-// the one that holds After, or else Low; one that names a partition may come
-// back as *regionnode.Stale, and Partitions then knows better.
+// the one that holds After, or else Low; one that names a partition, and the
+// range that it had, comes back as *regionnode.Stale once Partitions knows better.
 func (c *Client) Range(ctx context.Context, r *regionnode.RangeRequest) (*regionnode.RangeResponse, error) {
 	from := r.Low
 	if r.After != nil {
 		from = r.After
 	}
 	q := *r
-	a := attempt{c: c, table: r.Target.Table, hash: table.Hash(from), reads: true, strong: r.Consistent, partition: r.Target.Partition}
+	a := attempt{c: c, table: r.Target.Table, hash: table.Hash(from), reads: true, strong: r.Consistent, partition: r.Target.Partition, epoch: r.Target.Range}
 	for {
 		n, err := a.next(ctx, &q.Target)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -27,6 +28,9 @@ type region struct {
 	describes  int // calls of DescribeTable
 	maps       int // calls of Partitions
 	down       bool
+	// behind is for how many more calls Partitions answers with old.
+	behind int
+	old    *regionnode.PartitionMap
 	// fail, if set, is asked before each data call, and its error returned: after
 	// the call was carried out if done is set.
 	fail  func(node table.NodeID, partition table.PartitionID) (err error, done bool)
@@ -129,11 +133,43 @@ func (r *region) Partitions(_ context.Context, id table.ID) (*regionnode.Partiti
 	if r.d == nil || r.d.ID != id {
 		return nil, apierr.NotFound()
 	}
-	m := &regionnode.PartitionMap{Table: id, Generation: r.generation}
+	if r.behind > 0 {
+		r.behind--
+		return r.old, nil
+	}
+	return r.mapLocked(), nil
+}
+
+func (r *region) mapLocked() *regionnode.PartitionMap {
+	m := &regionnode.PartitionMap{Table: r.d.ID, Generation: r.generation}
 	for _, p := range r.partitions {
 		m.Partitions = append(m.Partitions, p.Partition)
 	}
-	return m, nil
+	return m
+}
+
+// split cuts the i-th partition in two, which the next few maps do not show.
+func (r *region) split(i, behind int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.old, r.behind = r.mapLocked(), behind
+	r.generation++
+	left := r.partitions[i]
+	right := &part{Partition: left.Partition, leader: left.leader, items: map[string]item.Encoded{}}
+	end := uint64(0)
+	if i+1 < len(r.partitions) {
+		end = r.partitions[i+1].Start
+	}
+	left.Epoch.Range++
+	right.Epoch = left.Epoch
+	right.ID, right.Start = table.PartitionID(r.generation*1000), left.Start+(end-left.Start-1)/2+1 // end 0 is 2^64
+	r.partitions = slices.Insert(r.partitions, i+1, right)
+	for k, v := range left.items {
+		if table.Hash([]byte(k)) >= right.Start {
+			right.items[k] = v
+			delete(left.items, k)
+		}
+	}
 }
 
 // testNode is one node of a region.

@@ -107,13 +107,21 @@ func (c *Client) newRoutes(m *regionnode.PartitionMap, old *tableRoutes) (*table
 
 // hint notes that a node leads, if it holds a replica.
 func (w *route) hint(id table.NodeID) bool {
+	i := w.of(id, -1)
+	if i >= 0 {
+		w.leader.Store(int32(i))
+	}
+	return i >= 0
+}
+
+// of is the index of a node that holds a replica, otherwise the given one.
+func (w *route) of(id table.NodeID, otherwise int) int {
 	for i, n := range w.nodes {
 		if n.id == id {
-			w.leader.Store(int32(i))
-			return true
+			return i
 		}
 	}
-	return false
+	return otherwise
 }
 
 func (w *route) last() table.NodeID { return w.nodes[w.leader.Load()].id }
