@@ -87,6 +87,7 @@ func (n *Node) startCatalog(system *partition.Partition) error {
 	catalog.Register(n.server, n.catalog)
 	n.controller, err = controller.New(controller.Config{
 		Catalog: n.catalog, Regions: abroad, Log: n.config.Log,
+		Splits: catalog.SplitLimits{Bytes: int64(n.config.Splits.Size), Load: uint32(n.config.Splits.Load)},
 		Nodes: &nodes{local: n.host, remote: func(row catalog.Node) controller.Host {
 			n.addresses.set(row.ID, row.Addr)
 			return controller.RemoteHost(n.pool, row.Addr)

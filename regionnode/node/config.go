@@ -68,6 +68,8 @@ type Config struct {
 
 	// Partitions of a new table that names no number.
 	Partitions int // 1
+	// Splits says when partitions are split by themselves.
+	Splits SplitConfig
 	// Indexes says how writes and global indexes keep pace with one another.
 	Indexes IndexConfig
 	// Expiry says how items with a time to live are deleted.
@@ -80,6 +82,22 @@ type Config struct {
 	Physical func() int64 // time.Now
 	Log      *slog.Logger // discards
 }
+
+// SplitConfig says when a partition is split by itself. The node that leads the
+// region's catalog decides; all should be told the same.
+type SplitConfig struct {
+	// Size is how many bytes of items and local index entries a partition holds
+	// then; 0 for no limit.
+	Size Size
+	// Load is how many requests a second it serves then, over a minute; 0 for no
+	// limit.
+	Load int
+}
+
+// DefaultSplits are the limits of commands that are told none. DynamoDB's own
+// partitions hold up to 10 GB; one here serves a multiple of theirs' requests, so
+// that only load is shared out which other nodes could take a part of.
+var DefaultSplits = SplitConfig{Size: 10 << 30, Load: 10_000}
 
 // IndexConfig says how writes and global indexes keep pace with one another.
 type IndexConfig struct {
@@ -134,6 +152,9 @@ func (c *Config) fill() error {
 	}
 	if c.Partitions < 1 || c.Partitions > 1024 {
 		faults = append(faults, fmt.Errorf("%d partitions a table: 1 to 1024", c.Partitions))
+	}
+	if c.Splits.Size < 0 || c.Splits.Load < 0 || c.Splits.Load > 1<<31 {
+		faults = append(faults, fmt.Errorf("splits at %d bytes or %d requests a second: not below 0", c.Splits.Size, c.Splits.Load))
 	}
 	if c.Replication < 1 || c.Replication > 7 {
 		faults = append(faults, fmt.Errorf("replication %d: 1 to 7", c.Replication))

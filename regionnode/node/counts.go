@@ -25,12 +25,15 @@ type counter struct {
 	told map[table.PartitionID]catalog.PartitionCount
 	term uint64 // of the leader that was told
 	idle int
+	// loads of the partitions led here, where load splits partitions.
+	loads map[table.PartitionID]*load
 }
 
 // openCounts begins to report.
 func (n *Node) openCounts(context.Context) error {
 	if n.catalog != nil {
 		catalog.RegisterCounts(n.server, n.catalog)
+		catalog.RegisterPartitions(n.server, n.catalog)
 	}
 	n.upkeep(func(ctx context.Context) {
 		c := &counter{node: n, told: map[table.PartitionID]catalog.PartitionCount{}}
@@ -84,16 +87,66 @@ func (c *counter) changed() (changed []catalog.PartitionCount, now map[table.Par
 			continue
 		}
 		count := countOf(&status)
+		count.Load = c.load(&status)
 		now[status.ID] = count
-		if told, ok := c.told[status.ID]; !ok || told.Held != count.Held || !maps.Equal(told.Locals, count.Locals) {
+		if told, ok := c.told[status.ID]; !ok || !sameCount(&told, &count) {
 			changed = append(changed, count)
 		}
 	}
+	maps.DeleteFunc(c.loads, func(id table.PartitionID, _ *load) bool { _, led := now[id]; return !led })
 	return changed, now
 }
 
+func sameCount(a, b *catalog.PartitionCount) bool {
+	return a.Held == b.Held && a.Range == b.Range && a.Load == b.Load && maps.Equal(a.Locals, b.Locals)
+}
+
+// load is what a partition has served lately: a mean over about loadMinute
+// reports, in which older requests weigh less.
+type load struct {
+	requests uint64
+	// term and span are what the mean belongs to.
+	term uint64
+	span uint32
+	mean float64
+}
+
+const (
+	loadMinute = float64(time.Minute / countInterval)
+	// loadSteps is in how many steps up to the limit a load is told, so that small
+	// changes are no news.
+	loadSteps = 8
+)
+
+// load is the load of a partition in whole steps. It begins anew with each
+// leadership and with each change of the partition's range.
+func (c *counter) load(s *partition.Status) uint32 {
+	limit := c.node.config.Splits.Load
+	if limit == 0 {
+		return 0
+	}
+	if c.loads == nil {
+		c.loads = map[table.PartitionID]*load{}
+	}
+	l := c.loads[s.ID]
+	if l == nil || l.term != s.Term || l.span != s.Epoch.Range {
+		c.loads[s.ID] = &load{requests: s.Requests, term: s.Term, span: s.Epoch.Range}
+		return 0
+	}
+	l.add(s.Requests)
+	step := max(limit/loadSteps, 1)
+	return uint32(l.mean) / uint32(step) * uint32(step)
+}
+
+// add takes in how many requests there were in all by now.
+func (l *load) add(requests uint64) {
+	rate := float64(requests-l.requests) / countInterval.Seconds()
+	l.mean += (rate - l.mean) / loadMinute
+	l.requests = requests
+}
+
 func countOf(s *partition.Status) catalog.PartitionCount {
-	out := catalog.PartitionCount{Partition: s.ID, Held: catalog.Count{Items: s.Items, Bytes: s.Bytes}}
+	out := catalog.PartitionCount{Partition: s.ID, Range: s.Epoch.Range, Held: catalog.Count{Items: s.Items, Bytes: s.Bytes}}
 	for id, x := range s.Indexes {
 		if out.Locals == nil {
 			out.Locals = make(map[table.IndexID]catalog.Count, len(s.Indexes))

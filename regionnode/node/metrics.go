@@ -63,6 +63,7 @@ var (
 	strandedDesc   = prometheus.NewDesc("antipode_members_stranded", "Members of partitions led here that lack entries which the raft log has no more. They cannot catch up.", nil, nil)
 	brokenDesc     = prometheus.NewDesc("antipode_broken_replicas", "Replicas on this node that are out of use because their data is corrupt, until they are made anew. Must be 0.", nil, nil)
 	raftLogDesc    = prometheus.NewDesc("antipode_raft_log_bytes", "About the size of the raft logs on this node, as far as they have not been cut off.", nil, nil)
+	splitsDesc     = prometheus.NewDesc("antipode_splits_total", "What became of splits of partitions that this node decided on: done, or abandoned.", []string{"outcome"}, nil)
 	diskDesc       = prometheus.NewDesc("antipode_store_disk_bytes", "Disk space in use by the store.", nil, nil)
 	lagDesc        = prometheus.NewDesc("antipode_replication_lag_seconds", "Age of the oldest write that the peer is not known to have.", []string{"peer"}, nil)
 	pendingDesc    = prometheus.NewDesc("antipode_replication_pending_records", "Log records that the peer is not known to have.", []string{"peer"}, nil)
@@ -73,7 +74,21 @@ var (
 // Describe is part of prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		partitionsDesc, leadsDesc, awakeDesc, itemsDesc, bytesDesc, awayDesc, strandedDesc, brokenDesc, raftLogDesc, diskDesc, lagDesc, pendingDesc, shippedDesc, rejectedDesc,
+		partitionsDesc,
+		leadsDesc,
+		awakeDesc,
+		itemsDesc,
+		bytesDesc,
+		awayDesc,
+		strandedDesc,
+		brokenDesc,
+		raftLogDesc,
+		splitsDesc,
+		diskDesc,
+		lagDesc,
+		pendingDesc,
+		shippedDesc,
+		rejectedDesc,
 	} {
 		ch <- d
 	}
@@ -106,6 +121,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(strandedDesc, stranded)
 	gauge(brokenDesc, float64(len(c.node.partitions.Broken())))
 	gauge(raftLogDesc, raftLog)
+	if n := c.node.catalog; n != nil {
+		splits := n.SplitStats()
+		ch <- prometheus.MustNewConstMetric(splitsDesc, prometheus.CounterValue, float64(splits.Done), "done")
+		ch <- prometheus.MustNewConstMetric(splitsDesc, prometheus.CounterValue, float64(splits.Abandoned), "abandoned")
+	}
 	gauge(diskDesc, float64(c.node.store.Metrics().DiskSpaceUsage()))
 
 	type sum struct{ lag, pending, shipped, rejected float64 }

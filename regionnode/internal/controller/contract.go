@@ -32,6 +32,12 @@ type Host interface {
 	// contexts included) and has it applied durably in another region's replica of
 	// the table before it answers.
 	Backfill(ctx context.Context, r *BackfillRequest) (*BackfillResponse, error)
+	// SplitPartition (leader) cuts the partition in two and answers when that is
+	// done, which may take long, or that it is not. Once done it stays done.
+	SplitPartition(ctx context.Context, r *SplitRequest) (*SplitOutcome, error)
+	// CancelSplit (leader) sees to it that no SplitPartition with this request,
+	// made before or still to come, is done; unless one is, which it says.
+	CancelSplit(ctx context.Context, r *SplitRequest) (*SplitOutcome, error)
 }
 
 // Nodes finds a node of this region: the Host itself for the node at hand, a
@@ -123,6 +129,32 @@ type BackfillResponse struct {
 	After   []byte `msgpack:"a,omitempty"`
 	Done    bool   `msgpack:"d,omitempty"`
 	Records int    `msgpack:"r"`
+}
+
+// SplitRequest is one split; its Right names it.
+type SplitRequest struct {
+	Partition table.PartitionID `msgpack:"p"`
+	// Range is the range part of the epoch that the partition has until it is
+	// split.
+	Range uint32            `msgpack:"e"`
+	Right table.PartitionID `msgpack:"r"`
+	// The log generations of the two that begin with the split.
+	LeftGeneration  replication.Generation `msgpack:"g"`
+	RightGeneration replication.Generation `msgpack:"h"`
+	// At is the first hash of the right one; 0 lets the partition choose, by its
+	// bytes or, ByLoad, by its requests.
+	At     uint64 `msgpack:"a,omitempty"`
+	ByLoad bool   `msgpack:"l,omitempty"`
+}
+
+// SplitOutcome is what became of a split.
+type SplitOutcome struct {
+	// At is the first hash of the right partition, 0 when the split is not done.
+	At uint64 `msgpack:"a,omitempty"`
+	// Refusal is why the split was not done; Never says that it would not help to
+	// ask again soon.
+	Refusal string `msgpack:"f,omitempty"`
+	Never   bool   `msgpack:"n,omitempty"`
 }
 
 // Regions finds a region of the deployment: this one or a peer. An unknown one

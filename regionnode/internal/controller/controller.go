@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -25,6 +26,8 @@ type Config struct {
 	Tick time.Duration
 	// MaxTables bounds how many tables are worked on at one time; default 64.
 	MaxTables int
+	// Splits says when partitions are split by themselves; they never are without.
+	Splits catalog.SplitLimits
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -94,6 +97,7 @@ func (c *Controller) lead(ctx context.Context, term uint64, tick <-chan time.Tim
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer stop()
+	look := true // for partitions to split, once for each tick
 	for ctx.Err() == nil {
 		if now, leads := c.cfg.Catalog.KV().Leads(); !leads || now != term {
 			return
@@ -106,12 +110,17 @@ func (c *Controller) lead(ctx context.Context, term uint64, tick <-chan time.Tim
 			continue
 		}
 		c.start(ctx, &workers, work)
+		if look {
+			c.work(ctx, &workers, "looking for partitions to split", c.splitDue)
+			look = false
+		}
 		select {
 		case <-ctx.Done():
 		case <-changed:
 		case <-c.finished:
 		case <-c.cfg.Catalog.KV().Changed():
 		case <-tick:
+			look = true
 		}
 	}
 }
@@ -119,10 +128,13 @@ func (c *Controller) lead(ctx context.Context, term uint64, tick <-chan time.Tim
 // start makes a worker for each piece of work that has none yet.
 func (c *Controller) start(ctx context.Context, workers *sync.WaitGroup, work *catalog.Work) {
 	for _, name := range work.Tables {
-		if c.busy() >= c.cfg.MaxTables+len(work.Jobs) {
+		if c.busy() >= c.cfg.MaxTables+len(work.Jobs)+len(work.Splits) {
 			break
 		}
 		c.work(ctx, workers, "table "+name, func(ctx context.Context) error { return c.reconcile(ctx, name) })
+	}
+	for _, s := range work.Splits {
+		c.work(ctx, workers, fmt.Sprintf("split of partition %d", s.Partition), func(ctx context.Context) error { return c.split(ctx, s) })
 	}
 	for _, j := range work.Jobs {
 		if j.Kind == catalog.ReplicaJobKind {
@@ -195,10 +207,17 @@ const maxCall = 15 * time.Second
 func onLeader[T any](ctx context.Context, c *Controller, w *catalog.TableWork, p *catalog.Partition, f func(context.Context, Host) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxCall)
 	defer cancel()
+	return onLeaderUntil(ctx, c, w, p, f)
+}
+
+// onLeaderUntil is onLeader for a call that may take as long as ctx lasts; the
+// pauses between calls that were not served add up to maxCall at most.
+func onLeaderUntil[T any](ctx context.Context, c *Controller, w *catalog.TableWork, p *catalog.Partition, f func(context.Context, Host) (T, error)) (T, error) {
 	at := p.Replicas[0]
 	if known, ok := c.leaders.Load(p.ID); ok {
 		at = known.(table.NodeID)
 	}
+	waited := time.Duration(0)
 	for try := 1; ; try++ {
 		v, err := callAt(ctx, c, w, at, f)
 		if err == nil {
@@ -211,7 +230,9 @@ func onLeader[T any](ctx context.Context, c *Controller, w *catalog.TableWork, p
 		} else {
 			at = p.Replicas[try%len(p.Replicas)]
 		}
-		if pause(ctx, min(time.Duration(try)*time.Millisecond, 100*time.Millisecond)); ctx.Err() != nil {
+		wait := min(time.Duration(try)*time.Millisecond, 100*time.Millisecond)
+		waited += wait
+		if pause(ctx, wait); ctx.Err() != nil || waited > maxCall {
 			return v, err
 		}
 	}

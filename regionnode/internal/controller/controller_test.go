@@ -441,5 +441,5 @@ func (w *world) change(action, target string, members ...string) {
 // idle tells whether a region's controller has nothing left to do.
 func idle(cat *catalog.Catalog) bool {
 	work, err := cat.Work(context.Background())
-	return err == nil && len(work.Tables) == 0 && len(work.Jobs) == 0
+	return err == nil && len(work.Tables) == 0 && len(work.Jobs) == 0 && len(work.Splits) == 0
 }

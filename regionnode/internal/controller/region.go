@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,6 +107,9 @@ func (h home) links(ctx context.Context, r *LinksRequest, f func(context.Context
 	}
 	if g := w.Descriptor.Global; g == nil || g.Group != r.Group {
 		return nil, fmt.Errorf("table %s is not in the global table %s: %w", r.Table, r.Group, apierr.TableMissing(r.Table))
+	}
+	if slices.ContainsFunc(w.Partitions, splitting) {
+		return nil, fmt.Errorf("links of table %s: %w", r.Table, errSplitting)
 	}
 	var mu sync.Mutex
 	found := map[table.PartitionID]Progress{}

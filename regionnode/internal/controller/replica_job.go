@@ -325,6 +325,9 @@ func (j *replicaJob) backfill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(w.Partitions, splitting) {
+		return fmt.Errorf("back-fill %s: %w", j.state.Region, errSplitting)
+	}
 	for i := range w.Partitions {
 		p := &w.Partitions[i]
 		if !itemPartition(p) || p.ID < j.state.Partition {

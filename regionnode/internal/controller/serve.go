@@ -18,6 +18,8 @@ const (
 	methodLinkProgress     = "Host.LinkProgress"
 	methodBackfill         = "Host.Backfill"
 	methodIndexReady       = "Host.IndexReady"
+	methodSplitPartition   = "Host.SplitPartition"
+	methodCancelSplit      = "Host.CancelSplit"
 )
 
 // The methods of Region on the wire, behind one of two prefixes: the first for
@@ -64,6 +66,8 @@ func ServeHost(s *rpc.Server, h Host) {
 	rpc.Handle(s, methodOpenLink, h.OpenLink)
 	rpc.Handle(s, methodLinkProgress, h.LinkProgress)
 	rpc.Handle(s, methodBackfill, h.Backfill)
+	rpc.Handle(s, methodSplitPartition, h.SplitPartition)
+	rpc.Handle(s, methodCancelSplit, h.CancelSplit)
 	rpc.Handle(s, methodIndexReady, func(ctx context.Context, r *IndexRequest) (*readyResponse, error) {
 		b, ok := h.(IndexBuilder)
 		if !ok {
@@ -120,6 +124,14 @@ func (h *remoteHost) LinkProgress(ctx context.Context, r *LinkRequest) (*Progres
 
 func (h *remoteHost) Backfill(ctx context.Context, r *BackfillRequest) (*BackfillResponse, error) {
 	return callHost[BackfillRequest, BackfillResponse](ctx, h, methodBackfill, r)
+}
+
+func (h *remoteHost) SplitPartition(ctx context.Context, r *SplitRequest) (*SplitOutcome, error) {
+	return callHost[SplitRequest, SplitOutcome](ctx, h, methodSplitPartition, r)
+}
+
+func (h *remoteHost) CancelSplit(ctx context.Context, r *SplitRequest) (*SplitOutcome, error) {
+	return callHost[SplitRequest, SplitOutcome](ctx, h, methodCancelSplit, r)
 }
 
 func (h *remoteHost) IndexReady(ctx context.Context, r *IndexRequest) (bool, error) {

@@ -34,6 +34,9 @@ func (c *Controller) reconcile(ctx context.Context, name string) error {
 		}
 		return c.complete(ctx, w)
 	}
+	if splitting, err := c.endSplits(ctx, w); splitting || err != nil {
+		return err // the catalog's change brings the table up again
+	}
 	view := forPartitions(w.Descriptor)
 	phases := []struct {
 		wants func(*catalog.Partition) bool
@@ -101,11 +104,17 @@ func (c *Controller) push(ctx context.Context, w *catalog.TableWork, p *catalog.
 }
 
 // destroy succeeds on nodes that have left the region: their data is gone with
-// them.
+// them. A split that was under way may have made another partition: only once
+// the one is gone from a node, the other cannot come there any more.
 func (c *Controller) destroy(ctx context.Context, w *catalog.TableWork, p *catalog.Partition) error {
 	present := *p
 	present.Replicas = slices.DeleteFunc(slices.Clone(p.Replicas), func(id table.NodeID) bool { _, ok := w.Nodes[id]; return !ok })
-	err := c.onReplicas(ctx, w, &present, func(ctx context.Context, h Host) error { return h.DestroyPartition(ctx, p.ID) })
+	err := c.onReplicas(ctx, w, &present, func(ctx context.Context, h Host) error {
+		if err := h.DestroyPartition(ctx, p.ID); err != nil || p.Split == nil {
+			return err
+		}
+		return h.DestroyPartition(ctx, p.Split.Right)
+	})
 	if err != nil {
 		return fmt.Errorf("destroy partition %d of %s: %w", p.ID, w.Descriptor.Name, err)
 	}

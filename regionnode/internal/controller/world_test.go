@@ -41,6 +41,8 @@ type world struct {
 	cut     map[[2]string]bool
 	healed  *sync.Cond
 	later   atomic.Int64 // by how much the catalogs' clocks are ahead
+	// hold, if set, holds up every SplitPartition until it is closed.
+	hold chan struct{}
 	// pool, if set, carries every call to a region or node over connections.
 	pool *rpc.Pool
 }
@@ -466,7 +468,7 @@ func (r *region) ship(ctx context.Context, p *partition.Partition, to string) {
 func (r *region) apply(ctx context.Context, name string, records []replication.Record) error {
 	return r.use(func(host *partition.Host, cat *catalog.Catalog) error {
 		for _, record := range records {
-			p, err := owner(ctx, host, cat, name, record.Key)
+			p, _, err := owner(ctx, host, cat, name, record.Key)
 			if err != nil {
 				return err
 			}
@@ -478,27 +480,27 @@ func (r *region) apply(ctx context.Context, name string, records []replication.R
 	})
 }
 
-// owner finds the partition that holds a key.
-func owner(ctx context.Context, host *partition.Host, cat *catalog.Catalog, name string, key []byte) (*partition.Partition, error) {
+// owner finds the partition that holds a key, and how a request names it.
+func owner(ctx context.Context, host *partition.Host, cat *catalog.Catalog, name string, key []byte) (*partition.Partition, regionnode.Target, error) {
+	var target regionnode.Target
 	d, err := cat.DescribeTable(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, target, err
 	}
 	m, err := cat.Partitions(ctx, d.ID)
 	if err != nil {
-		return nil, err
+		return nil, target, err
 	}
-	id := m.Partitions[0].ID
 	for _, p := range m.Partitions {
 		if p.Start <= table.Hash(key) {
-			id = p.ID
+			target = regionnode.Target{Table: d.ID, Partition: p.ID, Range: p.Epoch.Range}
 		}
 	}
-	p, ok := host.Partition(id)
+	p, ok := host.Partition(target.Partition)
 	if !ok {
-		return nil, &regionnode.Stale{Partition: id, Reason: "not here"}
+		return nil, target, &regionnode.Stale{Partition: target.Partition, Reason: "not here"}
 	}
-	return p, nil
+	return p, target, nil
 }
 
 func keyOf(pk string) (item.Item, []byte) {
@@ -525,11 +527,11 @@ func (r *region) write(name string, w regionnode.Write) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return r.use(func(host *partition.Host, cat *catalog.Catalog) error {
-		p, err := owner(ctx, host, cat, name, w.Key)
+		p, target, err := owner(ctx, host, cat, name, w.Key)
 		if err != nil {
 			return err
 		}
-		_, err = p.Write(ctx, &regionnode.WriteRequest{Target: regionnode.Target{Table: p.Spec().Table, Partition: p.ID(), Range: 1}, Write: w})
+		_, err = p.Write(ctx, &regionnode.WriteRequest{Target: target, Write: w})
 		return err
 	})
 }
@@ -558,7 +560,7 @@ func itemsOf(ctx context.Context, host *partition.Host, cat *catalog.Catalog, na
 		if !ok {
 			return nil, fmt.Errorf("partition %d is not here", at.ID)
 		}
-		resp, err := p.Range(ctx, &regionnode.RangeRequest{Target: regionnode.Target{Table: d.ID, Partition: at.ID, Range: 1}, Consistent: true})
+		resp, err := p.Range(ctx, &regionnode.RangeRequest{Target: regionnode.Target{Table: d.ID, Partition: at.ID, Range: at.Epoch.Range}, Consistent: true})
 		if err != nil {
 			return nil, err
 		}
@@ -591,6 +593,12 @@ func (w *world) dump() string {
 		out += fmt.Sprintln(n, err)
 		for _, d := range ds {
 			out += fmt.Sprintf("  %s %s gen %d global %+v\n", d.Name, d.Status, d.Generation, d.Global)
+		}
+		for _, d := range ds {
+			rows, _ := cat.ListPartitions(context.Background(), d.Name)
+			for _, p := range rows {
+				out += fmt.Sprintf("  partition %+v %+v %s\n", p.Row, p.Row.Split, p.Refusal)
+			}
 		}
 		jobs, _ := cat.Jobs(context.Background())
 		for _, j := range jobs {
@@ -726,16 +734,21 @@ func (h *testHost) OpenLink(ctx context.Context, r *LinkRequest) (out *Progress,
 				return err
 			}
 		}
-		h.r.mu.Lock()
-		defer h.r.mu.Unlock()
-		ctx, cancel := context.WithCancel(context.Background())
-		stop := h.r.stopAll
-		h.r.stopAll = func() { cancel(); stop() }
-		h.r.relinkLocked(ctx)
+		h.relink()
 		out, err = progressOf(p, r.To)
 		return err
 	})
 	return out, err
+}
+
+// relink starts what ships the links that are open.
+func (h *testHost) relink() {
+	h.r.mu.Lock()
+	defer h.r.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := h.r.stopAll
+	h.r.stopAll = func() { cancel(); stop() }
+	h.r.relinkLocked(ctx)
 }
 
 func progressOf(p *partition.Partition, to string) (*Progress, error) {
@@ -784,6 +797,52 @@ func (h *testHost) Backfill(ctx context.Context, r *BackfillRequest) (out *Backf
 			out.After = records[len(records)-1].Key
 		}
 		return h.r.w.regions[r.To].apply(ctx, r.Table, records)
+	})
+	return out, err
+}
+
+func (h *testHost) SplitPartition(ctx context.Context, r *SplitRequest) (out *SplitOutcome, err error) {
+	err = h.call("SplitPartition", func(host *partition.Host) error {
+		p, err := led(host, r.Partition)
+		if err != nil {
+			return err
+		}
+		if hold := h.r.w.hold; hold != nil {
+			<-hold
+		}
+		done, err := p.Split(ctx, partitionSplit(r))
+		h.relink()
+		out, err = outcomeOf(done.At, err)
+		if _, stale := errors.AsType[*regionnode.Stale](err); stale && p.Status().Epoch.Range > r.Range {
+			out, err = &SplitOutcome{Refusal: "its range has changed"}, nil
+		}
+		return err
+	})
+	return out, err
+}
+
+func partitionSplit(r *SplitRequest) partition.SplitRequest {
+	return partition.SplitRequest{Range: r.Range, Right: r.Right, LeftGeneration: r.LeftGeneration, RightGeneration: r.RightGeneration, At: r.At, ByLoad: r.ByLoad}
+}
+
+func outcomeOf(at uint64, err error) (*SplitOutcome, error) {
+	if cannot, ok := errors.AsType[*partition.CannotSplit](err); ok {
+		return &SplitOutcome{Refusal: cannot.Reason, Never: cannot.Never}, nil
+	}
+	return &SplitOutcome{At: at}, err
+}
+
+func (h *testHost) CancelSplit(ctx context.Context, r *SplitRequest) (out *SplitOutcome, err error) {
+	err = h.call("CancelSplit", func(host *partition.Host) error {
+		p, err := led(host, r.Partition)
+		if err != nil {
+			return err
+		}
+		done, err := p.CancelSplit(ctx, partitionSplit(r))
+		if out = new(SplitOutcome); done != nil {
+			out.At = done.At
+		}
+		return err
 	})
 	return out, err
 }
