@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"antipode/regionnode/client"
+	"antipode/regionnode/node"
 )
 
 // DefaultRegions are the regions of a cluster that names none.
@@ -42,6 +43,8 @@ type Config struct {
 	Credentials map[string]string
 	// Partitions of a new table, 0 for the node's default.
 	Partitions int
+	// Splits says when partitions are split by themselves; never when zero.
+	Splits node.SplitConfig
 	// IndexGrace is how long a durable write waits for global indexes to have it,
 	// so that tests may read an index right behind a write. 0 does not wait.
 	IndexGrace time.Duration

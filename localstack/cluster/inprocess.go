@@ -161,6 +161,7 @@ func (c *Cluster) nodeConfig(plan *layout, place nodePlace) node.Config {
 		Join:     seeds, BootstrapExpect: expect, Replication: c.config.Replication,
 		Peers:      plan.peers(place.Region),
 		Partitions: c.config.Partitions,
+		Splits:     c.config.Splits,
 		Indexes:    node.IndexConfig{Grace: c.config.IndexGrace},
 		Log:        c.config.Log.With("node", place.Name),
 	}

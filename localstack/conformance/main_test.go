@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"antipode/localstack/cluster"
+	"antipode/regionnode/node"
 )
 
 var (
@@ -23,6 +24,8 @@ var (
 	regionsFlag    = flag.String("regions", strings.Join(cluster.DefaultRegions, ","), "regions that the endpoint serves")
 	nodesFlag      = flag.Int("nodes", 1, "nodes per region of the cluster to start")
 	partitionsFlag = flag.Int("partitions", 1, "partitions of each table of the cluster to start")
+	replicaFlag    = flag.Int("replication", 1, "nodes that hold each partition of the cluster to start")
+	splitSize      node.Size
 	accessKey      = flag.String("access-key", "local", "access key")
 	secretKey      = flag.String("secret-key", "local", "its secret")
 )
@@ -31,6 +34,10 @@ var (
 var target struct {
 	endpoint string
 	regions  []string
+}
+
+func init() {
+	flag.Var(&splitSize, "split-size", "size at which the cluster to start splits partitions; 0: never")
 }
 
 func TestMain(m *testing.M) {
@@ -44,6 +51,7 @@ func run(m *testing.M) int {
 	if target.endpoint == "" {
 		c, err := cluster.Start(context.Background(), cluster.Config{
 			Regions: target.regions, InMemory: true, NodesPerRegion: *nodesFlag, Partitions: *partitionsFlag,
+			Replication: *replicaFlag, Splits: node.SplitConfig{Size: splitSize},
 		})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "start cluster:", err)

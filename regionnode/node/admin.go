@@ -12,7 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// admin serves what operators look at: /metrics, /health, /status, /debug/pprof.
+// admin serves what operators look at and do: /metrics, /health, /status,
+// /partitions, /debug/pprof.
 type admin struct {
 	server *http.Server
 	addr   string
@@ -27,6 +28,8 @@ func startAdmin(n *Node) (*admin, error) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /health", n.serveHealth)
 	mux.HandleFunc("GET /status", n.serveStatus)
+	mux.HandleFunc("GET /partitions", n.servePartitions)
+	mux.HandleFunc("POST /partitions/split", n.serveSplit)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

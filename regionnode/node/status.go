@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"antipode/regionnode"
+	"antipode/regionnode/internal/catalog"
 	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/table"
 )
@@ -45,7 +46,10 @@ type TableStatus struct {
 	Name       string       `json:"name"`
 	Status     table.Status `json:"status"`
 	Partitions int          `json:"partitions"`
-	Replicas   []string     `json:"replicas,omitempty"` // "eu-west-1 ACTIVE"
+	// Splitting counts partitions, those of global indexes included, that are being
+	// split.
+	Splitting int      `json:"splitting,omitempty"`
+	Replicas  []string `json:"replicas,omitempty"` // "eu-west-1 ACTIVE"
 }
 
 // PartitionStatus is one partition that this node holds.
@@ -105,8 +109,8 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 	for _, d := range tables {
 		names[d.ID] = d.Name
 		t := TableStatus{Name: d.Name, Status: d.Status}
-		if m, err := n.registry.Partitions(ctx, d.ID); err == nil {
-			t.Partitions = len(m.Partitions)
+		if rows, err := n.registry.ListPartitions(ctx, d.Name); err == nil {
+			t.Partitions, t.Splitting = tally(rows)
 		}
 		if d.Global != nil {
 			groups[d.Global.Group] = d.Name
@@ -125,6 +129,19 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 	s.Links = n.linkStatus(groups)
 	s.Indexes = n.indexStatus(names)
 	return s, nil
+}
+
+// tally counts the partitions of a table's items, and all that are being split.
+func tally(rows []catalog.PartitionInfo) (items, splitting int) {
+	for i := range rows {
+		if rows[i].Row.Index == "" {
+			items++
+		}
+		if rows[i].Row.Split != nil {
+			splitting++
+		}
+	}
+	return items, splitting
 }
 
 func partitionStatus(p partition.Status, names map[table.ID]string) PartitionStatus {

@@ -1,5 +1,6 @@
 // Command antipode runs and watches regions on this machine: `antipode up`
-// starts them, `antipode status` looks at them, `antipode bench` measures them.
+// starts them, `antipode status` looks at them, `antipode partition` splits
+// their partitions, `antipode bench` measures them.
 package main
 
 import (
@@ -33,6 +34,6 @@ regions at once. Start it and point any AWS SDK at the endpoint it prints.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), statusCommand(), benchCommand())
+	root.AddCommand(upCommand(), statusCommand(), partitionCommand(), benchCommand())
 	return root
 }

@@ -161,7 +161,11 @@ func printTables(w io.Writer, views []view) {
 		}
 		seen[v.Status.Region] = true
 		for _, t := range v.Status.Tables {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", v.Status.Region, t.Name, t.Status, t.Partitions, strings.Join(t.Replicas, ", "))
+			partitions := fmt.Sprint(t.Partitions)
+			if t.Splitting > 0 {
+				partitions += fmt.Sprintf(", %d splitting", t.Splitting)
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.Status.Region, t.Name, t.Status, partitions, strings.Join(t.Replicas, ", "))
 		}
 	}
 	_ = table.Flush()

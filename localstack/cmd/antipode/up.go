@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"antipode/localstack/cluster"
+	"antipode/regionnode/node"
 )
 
 // defaultDir is where up keeps data and status looks for it.
@@ -55,6 +56,9 @@ start on the same directory has everything.`,
 	flags.BoolVar(&f.config.InMemory, "in-memory", false, "keep everything in memory; gone at the end")
 	flags.BoolVar(&f.config.Processes, "processes", false, "run each node, and each region's functions, as a process of its own")
 	flags.IntVar(&f.config.Partitions, "partitions", 0, "partitions of a new table (0: the node's default)")
+	f.config.Splits = node.DefaultSplits
+	flags.Var(&f.config.Splits.Size, "split-size", "items and local indexes, in bytes, at which a partition is split; 0: never")
+	flags.IntVar(&f.config.Splits.Load, "split-load", f.config.Splits.Load, "requests a second, over a minute, at which a partition is split; 0: never")
 	flags.DurationVar(&f.config.IndexGrace, "index-grace", 20*time.Millisecond, "how long a write waits at most for global indexes to have it; 0 as DynamoDB: a read right behind it may miss it")
 	flags.StringArrayVar(&f.credentials, "credentials", nil, "ACCESS_KEY:SECRET to accept, may be repeated; without any, signatures are not verified")
 	flags.BoolVar(&f.json, "json", false, "print one line of JSON when ready, for scripts")

@@ -71,6 +71,9 @@ through gossip. When it serves, it prints one line of JSON on stdout.`,
 	fs.BoolVar(&f.config.NoReadLeases, "no-read-leases", false, "confirm every strong read with a majority instead of relying on promises and clocks")
 	fs.Uint64Var(&f.config.MaxRaftLog, "max-raft-log", 1<<30, "bytes up to which a partition's raft log is kept for a member that is away")
 	fs.IntVar(&f.config.Partitions, "partitions", 1, "partitions of a new table")
+	f.config.Splits = node.DefaultSplits
+	fs.Var(&f.config.Splits.Size, "split-size", "items and local indexes, in bytes, at which a partition is split; 0: never")
+	fs.IntVar(&f.config.Splits.Load, "split-load", f.config.Splits.Load, "requests a second, over a minute, at which a partition is split; 0: never")
 	fs.Uint64Var(&f.config.Indexes.MaxRecords, "index-max-records", 10_000, "changes that a global index may be behind before writes wait")
 	fs.DurationVar(&f.config.Indexes.MaxAge, "index-max-age", 10*time.Second, "time that a global index may be behind before writes wait")
 	fs.DurationVar(&f.config.Indexes.Grace, "index-grace", 0, "how long a durable write waits for global indexes to have it")
