@@ -37,6 +37,9 @@ type cluster struct {
 	// support is how long nodes' promises last; 0 is a cluster without any.
 	support time.Duration
 	sent    int // raft's messages and notes
+	// clock is a node's, where the test has time of its own: then it also ticks
+	// and delivers.
+	clock func(*clusterNode) time.Duration
 }
 
 type clusterNode struct {
@@ -68,6 +71,11 @@ func newCluster(t testing.TB, n int, change ...func(*partition.Config)) *cluster
 func newLively(t testing.TB, n int, support time.Duration, change ...func(*partition.Config)) *cluster {
 	c := &cluster{t: t, support: support, nodes: make(map[table.NodeID]*clusterNode), cut: make(map[table.NodeID]bool), frozen: make(map[table.NodeID]bool), change: change}
 	c.changed.L = &c.mu
+	c.makeNodes(n)
+	return c
+}
+
+func (c *cluster) makeNodes(n int) {
 	for i := range n {
 		id := table.NodeID(i + 1)
 		c.nodes[id] = &clusterNode{id: id, fs: vfs.NewMem(), inbox: make(chan delivery, 1<<14)}
@@ -75,12 +83,11 @@ func newLively(t testing.TB, n int, support time.Duration, change ...func(*parti
 	for _, node := range c.nodes {
 		c.start(node)
 	}
-	t.Cleanup(func() {
+	c.t.Cleanup(func() {
 		for _, node := range c.nodes {
 			c.stop(node)
 		}
 	})
-	return c
 }
 
 func (c *cluster) start(n *clusterNode) {
@@ -113,6 +120,9 @@ func (c *cluster) start(n *clusterNode) {
 		c.t.Fatal(err)
 	}
 	n.host.Store(host)
+	if c.clock != nil {
+		return
+	}
 	inbox, stop := n.inbox, n.stop
 	n.done.Go(func() {
 		ticks := time.NewTicker(2 * time.Millisecond)

@@ -26,9 +26,11 @@ func (c *cluster) live(n *clusterNode, config *partition.Config) {
 		return
 	}
 	n.epoch++
-	n.monitor = liveness.New(liveness.Config{
-		Self: n.id, Epoch: n.epoch, Support: c.support, Now: func() time.Duration { return time.Since(testStart) },
-	})
+	now := func() time.Duration { return time.Since(testStart) }
+	if c.clock != nil {
+		now = func() time.Duration { return c.clock(n) }
+	}
+	n.monitor = liveness.New(liveness.Config{Self: n.id, Epoch: n.epoch, Support: c.support, Now: now})
 	config.Liveness = n.monitor
 }
 
