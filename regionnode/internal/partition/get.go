@@ -124,11 +124,11 @@ func (p *Partition) get(v *view, key []byte, projection *expr.Projection, out *r
 		return err
 	}
 	defer closer.Close()
-	return answerItem(raw, projection, nil, out)
+	return answerItem(raw, projection, &arena{}, out)
 }
 
 // answerItem copies what a stored value holds, or the chosen part of it, for an
-// answer. memory may be nil.
+// answer.
 func answerItem(raw []byte, projection *expr.Projection, memory *arena, out *regionnode.GetResponse) error {
 	it, err := storedItem(raw)
 	if err != nil {
@@ -142,50 +142,38 @@ func answerItem(raw []byte, projection *expr.Projection, memory *arena, out *reg
 	return err
 }
 
-// arena gives many images memory in few pieces. A nil arena gives each its own.
+// arena gives the images of an answer memory, many small ones in few pieces.
 type arena struct {
-	free []byte // the length is what is taken
-	all  int
+	piece   []byte // the length is what is taken
+	taken   int    // of all pieces
+	scratch []byte
 }
 
-// maxPiece bounds an arena's pieces, each of which lives as long as one of its
-// images does.
-const maxPiece = 64 << 10
+// maxPiece bounds an arena's pieces, and so what is left over of the last one.
+const maxPiece = 4 << 10
 
-// room is empty memory for n bytes.
-func (a *arena) room(n int) []byte {
-	if a == nil {
-		return make([]byte, 0, n)
-	}
-	if n > cap(a.free)-len(a.free) {
-		// As much again as there is: a page of one item wastes nothing.
-		a.free = make([]byte, 0, max(n, min(a.all, maxPiece)))
-	}
-	return a.free[len(a.free):len(a.free):cap(a.free)]
-}
-
-// take keeps what was appended to room.
-func (a *arena) take(b []byte) item.Encoded {
-	if a != nil {
-		a.free = a.free[:min(len(a.free)+len(b), cap(a.free))]
-		a.all += len(b)
-	}
-	return item.Encoded(b[:len(b):len(b)])
-}
-
-// project copies an image, or the chosen part of it, for an answer. An item that
-// has nothing of the projection is an empty item, not none.
+// project copies an image, or the chosen part of it. An item that has nothing of
+// the projection is an empty item, not none.
 func (a *arena) project(it item.Encoded, projection *expr.Projection) (item.Encoded, error) {
-	if len(it) == 0 {
-		return nil, nil
+	if projection == nil || len(it) == 0 {
+		return a.copy(it), nil
 	}
-	room := a.room(len(it))
-	if projection == nil {
-		return a.take(append(room, it...)), nil
+	var err error
+	a.scratch, err = projection.Append(a.scratch[:0], it)
+	return a.copy(a.scratch), err
+}
+
+func (a *arena) copy(it item.Encoded) item.Encoded {
+	n := len(it)
+	if n == 0 || n > maxPiece/4 {
+		return cloneImage(it)
 	}
-	out, err := projection.Append(room, it)
-	if err != nil {
-		return nil, err
+	if n > cap(a.piece)-len(a.piece) {
+		// As much again as there is: an answer of one item wastes nothing.
+		a.piece = make([]byte, 0, max(n, min(a.taken, maxPiece)))
 	}
-	return a.take(out), nil
+	start := len(a.piece)
+	a.piece = append(a.piece, it...)
+	a.taken += n
+	return a.piece[start:len(a.piece):len(a.piece)]
 }
