@@ -97,11 +97,19 @@ type PrepareRequest struct {
 	// Until is when the request is too old to be followed, in Unix nanoseconds.
 	Until  int64   `msgpack:"u"`
 	Writes []Write `msgpack:"w"`
+	// AtOnce asks for the commit too, in the same step and under a time of the
+	// partition's: for a transaction that has no row in the ledger. It happens only
+	// if one partition holds all the items. Such a request must not be repeated
+	// when its outcome is unknown.
+	AtOnce bool `msgpack:"o,omitempty"`
 }
 
 // PrepareResponse has one vote for each write, in order.
 type PrepareResponse struct {
 	Votes []Vote `msgpack:"v"`
+	// Committed answers AtOnce: everything is done. Without it, and without a
+	// refusal, the transaction is to be prepared in the ordinary way.
+	Committed bool `msgpack:"d,omitempty"`
 	// Clock is the newest of the clocks of those who refused.
 	Clock hlc.Timestamp `msgpack:"c"`
 }

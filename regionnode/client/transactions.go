@@ -82,6 +82,9 @@ func (c *Client) onParticipants(ctx context.Context, id table.ID, n int, key fun
 // Prepare implements regionnode.Participants: it asks each partition for its
 // part, all at once.
 func (c *Client) Prepare(ctx context.Context, r *regionnode.PrepareRequest) (*regionnode.PrepareResponse, error) {
+	if r.AtOnce {
+		return c.doAtOnce(ctx, r)
+	}
 	out := &regionnode.PrepareResponse{Votes: make([]regionnode.Vote, len(r.Writes))}
 	var mu sync.Mutex
 	err := c.onParticipants(ctx, r.Target.Table, len(r.Writes), func(i int) []byte { return r.Writes[i].Key },
@@ -101,6 +104,40 @@ func (c *Client) Prepare(ctx context.Context, r *regionnode.PrepareRequest) (*re
 		return nil, err
 	}
 	return out, nil
+}
+
+// doAtOnce asks one partition to do the transaction, if it holds all items;
+// otherwise nothing is done.
+func (c *Client) doAtOnce(ctx context.Context, r *regionnode.PrepareRequest) (*regionnode.PrepareResponse, error) {
+	first := r.Writes[0].Key
+	a := attempt{c: c, table: r.Target.Table, hash: table.Hash(first)}
+	q := *r
+	for {
+		n, err := a.next(ctx, &q.Target)
+		if err != nil {
+			return nil, err
+		}
+		p, ok := n.(regionnode.Participants)
+		if !ok {
+			return nil, errNoTransactions
+		}
+		for i := range r.Writes {
+			if a.routes.find(table.Hash(r.Writes[i].Key)) != a.way {
+				return &regionnode.PrepareResponse{Votes: make([]regionnode.Vote, len(r.Writes))}, nil
+			}
+		}
+		resp, err := p.Prepare(ctx, &q)
+		if err == nil {
+			a.served()
+			if len(resp.Votes) != len(r.Writes) {
+				return nil, errShort
+			}
+			return resp, nil
+		}
+		if err := a.failed(ctx, err); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func later(a, b hlc.Timestamp) hlc.Timestamp {

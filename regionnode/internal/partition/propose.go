@@ -37,6 +37,8 @@ type proposal struct {
 	effects []byte
 	// stamp is where in effects the version's time goes, or noStamp.
 	stamp int
+	// also are more such places, which get the same time.
+	also []int
 	// latched keys are released when the outcome is known.
 	latched []string
 	// sized writes change an item collection's size; apply sets collection to it.
@@ -118,7 +120,11 @@ func (p *Partition) enqueue(ws ...*proposal) error {
 	}
 	for _, w := range ws {
 		if w.stamp != noStamp {
-			putTime(w.effects[w.stamp:w.stamp+stampLen], p.host.cfg.Clock.Now())
+			now := p.host.cfg.Clock.Now()
+			putTime(w.effects[w.stamp:], now)
+			for _, at := range w.also {
+				putTime(w.effects[at:], now)
+			}
 		}
 	}
 	p.buffer.writes = append(p.buffer.writes, ws...)

@@ -56,6 +56,9 @@ func (p *Partition) Prepare(ctx context.Context, r *regionnode.PrepareRequest) (
 	if err := p.awaitIndexes(ctx); err != nil {
 		return nil, p.outward(err)
 	}
+	if r.AtOnce {
+		return p.doAtOnce(ctx, r)
+	}
 	for {
 		resp, err := p.prepareOnce(ctx, r)
 		switch {
@@ -73,16 +76,14 @@ func (p *Partition) Prepare(ctx context.Context, r *regionnode.PrepareRequest) (
 
 // prepareOnce is one attempt; errNotApplied and errLate mean that another is due.
 func (p *Partition) prepareOnce(ctx context.Context, r *regionnode.PrepareRequest) (*regionnode.PrepareResponse, error) {
-	at := make([]int, len(r.Writes))
 	for i := range r.Writes {
 		if _, err := p.checkKey(&r.Target, r.Writes[i].Key); err != nil {
 			return nil, err
 		}
-		at[i] = i
 	}
-	order, twice := distinct(at, func(i int) string { return string(r.Writes[i].Key) })
-	if len(twice) > 0 {
-		return nil, apierr.Invalid("Transaction request cannot include multiple operations on one item")
+	order, err := writeOrder(r)
+	if err != nil {
+		return nil, err
 	}
 	round := prepareRound{p: p, r: r, resp: &regionnode.PrepareResponse{Votes: make([]regionnode.Vote, len(r.Writes))}}
 	if err := round.vote(ctx, order); err != nil {
@@ -95,6 +96,19 @@ func (p *Partition) prepareOnce(ctx context.Context, r *regionnode.PrepareReques
 		return round.resp, p.confirm(ctx)
 	}
 	return round.resp, round.submit(ctx)
+}
+
+// writeOrder is the order in which the keys of a transaction are latched.
+func writeOrder(r *regionnode.PrepareRequest) ([]int, error) {
+	at := make([]int, len(r.Writes))
+	for i := range at {
+		at[i] = i
+	}
+	order, twice := distinct(at, func(i int) string { return string(r.Writes[i].Key) })
+	if len(twice) > 0 {
+		return nil, apierr.Invalid("Transaction request cannot include multiple operations on one item")
+	}
+	return order, nil
 }
 
 // prepareRound is one prepare with the latches of its keys.

@@ -29,6 +29,20 @@ var scenarios = []scenario{
 		times: [2][2]int8{{20}}, single: put, reads: true, frail: [2]bool{true, true}},
 	{name: "a reader of what is not there", do: [2][2]action{{put, put}, {remove, nothing}},
 		times: [2][2]int8{{20}, {22}}, reads: true, frail: [2]bool{true, false}},
+	{name: "one step puts both", exists: [2]bool{true, false}, do: [2][2]action{{put, putAbsent}},
+		times: [2][2]int8{{14, 30}}, together: [2]action{put, putAbsent}, single: put, frail: [2]bool{true, false}, repeats: true},
+	{name: "one step checks an item", exists: [2]bool{true, false}, do: [2][2]action{{remove, nothing}, {nothing, put}},
+		times: [2][2]int8{{14, 30}, {20}}, together: [2]action{checkExists, put}, frail: [2]bool{true, true}, repeats: true},
+	{name: "one step finds nothing", do: [2][2]action{{putAbsent, nothing}, {nothing, put}},
+		times: [2][2]int8{{14, 30}, {20}}, together: [2]action{checkAbsent, put}, frail: [2]bool{true, true}, repeats: true},
+	{name: "one step checks both", exists: [2]bool{true, false}, do: [2][2]action{{remove, putAbsent}},
+		times: [2][2]int8{{14, 30}}, together: [2]action{checkExists, checkAbsent}, frail: [2]bool{true, false}, repeats: true, closes: true},
+	{name: "one step checks and writes", do: [2][2]action{{putAbsent, put}, {nothing, remove}},
+		times: [2][2]int8{{14, 30}, {12}}, together: [2]action{checkAbsent, put}, frail: [2]bool{true, false}},
+	{name: "one step deletes", exists: [2]bool{true, false}, do: [2][2]action{{putAbsent, checkAbsent}},
+		times: [2][2]int8{{14, 30}}, together: [2]action{remove, remove}, frail: [2]bool{true, false}, repeats: true, closes: true},
+	{name: "a reader of one step", exists: [2]bool{true, true}, do: [2][2]action{{put, put}},
+		times: [2][2]int8{{20}}, together: [2]action{put, put}, reads: true, frail: [2]bool{true, false}},
 	{name: "swapped keys", do: [2][2]action{{putAbsent, checkAbsent}, {checkAbsent, putAbsent}},
 		times: [2][2]int8{{20}, {10, 25}}, frail: [2]bool{true, true}},
 }
@@ -161,7 +175,35 @@ var mistakes = map[string]struct {
 	"the row goes before all is committed":      {"both put both", func(r *rules) { r.endEarly = true }},
 	"a reader passes over marks":                {"a reader", func(r *rules) { r.readMarked = true }},
 	"a reader reads once":                       {"a reader", func(r *rules) { r.readOnce = true }},
-	"single writes pass over marks":             {"single put", func(r *rules) { r.writeMarked = true }},
+	"one step passes over marks": {"one step puts both", func(r *rules) {
+		r.atOnce = func(it protocol.Item, c protocol.Change, remembers bool) (protocol.Effect, bool) {
+			it.Pending = nil
+			return protocol.AtOnce(it, c, remembers)
+		}
+	}},
+	"checks of one step leave no time": {"one step checks an item", func(r *rules) {
+		r.atOnce = func(it protocol.Item, c protocol.Change, remembers bool) (protocol.Effect, bool) {
+			e, ok := protocol.AtOnce(it, c, remembers)
+			e.Checked = false
+			return e, ok
+		}
+	}},
+	"checks of one step that found nothing leave no watermark": {"one step finds nothing", func(r *rules) {
+		r.atOnce = func(it protocol.Item, c protocol.Change, remembers bool) (protocol.Effect, bool) {
+			e, ok := protocol.AtOnce(it, c, remembers)
+			e.AbsentRead = false
+			return e, ok
+		}
+	}},
+	"deletes of one step leave no watermark": {"one step deletes", func(r *rules) {
+		r.atOnce = func(it protocol.Item, c protocol.Change, remembers bool) (protocol.Effect, bool) {
+			e, ok := protocol.AtOnce(it, c, remembers)
+			e.Deleted = false
+			return e, ok
+		}
+	}},
+	"one step is stamped by an old clock": {"a reader of one step", func(r *rules) { r.staleClock = true }},
+	"single writes pass over marks":       {"single put", func(r *rules) { r.writeMarked = true }},
 }
 
 // TestMistakes puts each mistake into the protocol: the walk must find it.

@@ -11,7 +11,8 @@ import (
 )
 
 // The model: two transactions on two keys that lie in partitions of their own, a
-// single write, a read transaction, a coordinator for each transaction that may
+// single write, a transaction that one partition does in one step, a read
+// transaction, a coordinator for each transaction that may
 // stop for good between any two steps, recovery that may take any attempt for
 // stalled at any time, and messages that come late, twice, in any order, or
 // never. Everything that can happen is tried. What leaders, coordinators and
@@ -63,7 +64,10 @@ type scenario struct {
 	// times of each transaction's attempts: coordinators' clocks differ.
 	times  [txCount][2]int8
 	single action // on the first key
-	reads  bool
+	// together is a transaction that is done in one step. In a world that has one,
+	// the keys lie in one partition.
+	together [keyCount]action
+	reads    bool
 	// frail are the transactions whose coordinator may stop or lose patience, and
 	// which recovery may take for stalled.
 	frail [txCount]bool
@@ -75,6 +79,7 @@ type scenario struct {
 type rules struct {
 	prepare func(protocol.Item, protocol.Watermarks, regionnode.TransactionID) protocol.Verdict
 	commit  func(protocol.Item, regionnode.TransactionID, protocol.Change, bool) (protocol.Effect, bool)
+	atOnce  func(protocol.Item, protocol.Change, bool) (protocol.Effect, bool)
 	holds   func(protocol.Item, regionnode.TransactionID) bool
 	fate    func(*protocol.Row, regionnode.TransactionID, bool) protocol.Fate
 	may     func(protocol.Row, protocol.Row) bool
@@ -82,12 +87,12 @@ type rules struct {
 	// swap tells whether a conditional write of a ledger row goes through.
 	swap func(now, seen protocol.Row) bool
 	// The coordinator's and the reader's order of things.
-	prepareFirst, endEarly, readMarked, readOnce, writeMarked bool
+	prepareFirst, endEarly, readMarked, readOnce, writeMarked, staleClock bool
 }
 
 func realRules() rules {
 	return rules{
-		prepare: protocol.Prepare, commit: protocol.Commit, holds: protocol.Holds,
+		prepare: protocol.Prepare, commit: protocol.Commit, atOnce: protocol.AtOnce, holds: protocol.Holds,
 		fate: protocol.FateOf, may: protocol.Row.May, below: protocol.Below,
 		swap: func(now, seen protocol.Row) bool { return now == seen },
 	}
@@ -107,6 +112,7 @@ const (
 	none    int8 = -1
 	single  int8 = 10
 	initial int8 = 11
+	joint   int8 = 12
 )
 
 // net is the messages of one transaction to one key, a bit for each attempt.
@@ -157,6 +163,7 @@ type world struct {
 	applied [txCount]uint8
 	at      [txCount]int8 // time of the attempt that was applied
 	wrote   int8          // time of the single write, 0 before it
+	joined  int8          // time of the transaction in one step, 0 before it
 	twice   bool          // a message has been delivered twice
 	closed  bool          // closed time has risen
 	read    int8          // steps of the reader
@@ -576,6 +583,14 @@ func (c *checker) others(w world, next func(world)) {
 			}
 		}
 	}
+	if c.together != [keyCount]action{} && w.joined == 0 {
+		clock := max(w.cells[0].clock, w.cells[1].clock)
+		for _, at := range []int8{clock + 1, 15} {
+			if n := w; (at > clock || c.staleClock) && c.join(&n, at) {
+				next(n)
+			}
+		}
+	}
 	for k := range w.cells {
 		x := &w.cells[k]
 		if w.closed || !c.closes {
@@ -603,12 +618,50 @@ func (c *checker) others(w world, next func(world)) {
 func (c *checker) write(n *world, at int8) {
 	x := &n.cells[0]
 	n.wrote, x.clock = at, at
+	if c.together != [keyCount]action{} {
+		n.cells[1].clock = max(n.cells[1].clock, at)
+	}
 	if c.single == remove {
 		x.deleted = max(x.deleted, at)
 		x.exists, x.owner, x.version, x.checked = false, none, 0, 0
 		return
 	}
 	x.exists, x.owner, x.version = true, single, at
+}
+
+// join does the transaction in one step, unless a condition does not hold or a
+// key is marked; then it has no effect at all.
+func (c *checker) join(n *world, at int8) bool {
+	for k := range n.cells {
+		x := &n.cells[k]
+		if c.together[k] == nothing {
+			continue
+		}
+		e, ok := c.atOnce(c.item(n, k), c.together[k].change(), false)
+		if !ok || !c.together[k].holds(x.exists) {
+			return false
+		}
+		if e.Write {
+			x.exists, x.owner, x.version = true, joint, at
+			if c.together[k].change() == protocol.Remove {
+				x.exists, x.owner, x.version, x.checked = false, none, 0, 0
+			}
+		}
+		if e.Checked {
+			x.checked = max(x.checked, at)
+		}
+		if e.AbsentRead {
+			x.absent = max(x.absent, at)
+		}
+		if e.Deleted {
+			x.deleted = max(x.deleted, at)
+		}
+	}
+	n.joined = at
+	for k := range n.cells {
+		n.cells[k].clock = at
+	}
+	return true
 }
 
 // readNext is one of the reader's steps: both keys, and both keys again.
@@ -662,6 +715,9 @@ func (c *checker) finished(w world) {
 	if w.wrote != 0 {
 		events = append(events, event{w.wrote, single})
 	}
+	if w.joined != 0 {
+		events = append(events, event{w.joined, joint})
+	}
 	for k := range w.cells {
 		if w.cells[k].markOf != none {
 			c.fail("key %d stays marked", k)
@@ -689,9 +745,12 @@ func (c *checker) replay(w world, events []event) {
 	for _, e := range events {
 		for k := range keyCount {
 			do := nothing
-			if e.who == single && k == 0 {
+			switch {
+			case e.who == single && k == 0:
 				do = c.single
-			} else if e.who != single {
+			case e.who == joint:
+				do = c.together[k]
+			case e.who < txCount:
 				do = c.do[e.who][k]
 			}
 			if !do.holds(owners[k] != none) {

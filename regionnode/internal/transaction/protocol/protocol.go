@@ -103,15 +103,30 @@ func Commit(it Item, id regionnode.TransactionID, c Change, remembers bool) (Eff
 	if !Holds(it, id) {
 		return Effect{}, false
 	}
+	return effect(it, c, remembers), true
+}
+
+func effect(it Item, c Change, remembers bool) Effect {
 	switch {
 	case c == Check && it.Exists:
-		return Effect{Checked: true}, true
+		return Effect{Checked: true}
 	case c == Check:
-		return Effect{AbsentRead: true}, true
+		return Effect{AbsentRead: true}
 	case c == Remove && !it.Exists && !remembers:
-		return Effect{Deleted: true}, true
+		return Effect{Deleted: true}
 	}
-	return Effect{Write: true, Deleted: c == Remove && !remembers}, true
+	return Effect{Write: true, Deleted: c == Remove && !remembers}
+}
+
+// AtOnce decides a change of a transaction whose items one partition holds, and
+// which is prepared and committed in one step there. Its time is given in that
+// step, as a single write's is, and is newer than all that the partition knows
+// of; so only a mark speaks against it, and false is a conflict.
+func AtOnce(it Item, c Change, remembers bool) (Effect, bool) {
+	if it.Pending != nil {
+		return Effect{}, false
+	}
+	return effect(it, c, remembers), true
 }
 
 // Holds tells whether a cancel of attempt id has a mark to take away.
