@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,16 @@ func signedAll(region, operation string, bodies []string) ([][]byte, error) {
 // keyCount is how many different items the workloads touch: more than any
 // number of connections, so that writers rarely meet on one key.
 const keyCount = 4096
+
+// withHeader adds a header, which the signature does not cover, to raw requests.
+func withHeader(requests [][]byte, name, value string) [][]byte {
+	out := make([][]byte, len(requests))
+	for i, raw := range requests {
+		line := bytes.Index(raw, []byte("\r\n")) + 2
+		out[i] = slices.Concat(raw[:line], []byte(name+": "+value+"\r\n"), raw[line:])
+	}
+	return out
+}
 
 func bodies(format func(i int) string) []string {
 	out := make([]string, keyCount)
@@ -110,14 +121,16 @@ func batchGetBody(i int) string {
 	return `{"RequestItems":{"benchlong":{"Keys":[` + strings.Join(keys, ",") + `]}}}`
 }
 
-// transactBody puts three items in one transaction; transactions of neighbouring
-// requests share no item.
-func transactBody(i int) string {
-	var puts []string
-	for k := range 3 {
-		puts = append(puts, fmt.Sprintf(`{"Put":{"TableName":"benchtransact","Item":{"pk":{"S":"t-%06d-%d"},"text":{"S":"%s"}}}}`, i, k, strings.Repeat("t", 300)))
+// transactBody puts three items in one transaction, the last into another table;
+// transactions of neighbouring requests share no item.
+func transactBody(table, last string) func(i int) string {
+	return func(i int) string {
+		var puts []string
+		for k, name := range []string{table, table, last} {
+			puts = append(puts, fmt.Sprintf(`{"Put":{"TableName":"%s","Item":{"pk":{"S":"t-%06d-%d"},"text":{"S":"%s"}}}}`, name, i, k, strings.Repeat("t", 300)))
+		}
+		return `{"TransactItems":[` + strings.Join(puts, ",") + `]}`
 	}
-	return `{"TransactItems":[` + strings.Join(puts, ",") + `]}`
 }
 
 // indexedBody is putBody into a table with one global index; the index's key
@@ -134,8 +147,9 @@ const (
 
 // tables are the bodies of the CreateTable requests, by name.
 var tables = map[string]string{
-	"bench":         hashTable("bench", ""),
-	"benchtransact": hashTable("benchtransact", ""),
+	"bench":          hashTable("bench", ""),
+	"benchtransact":  hashTable("benchtransact", ""),
+	"benchtransact2": hashTable("benchtransact2", ""),
 	"benchindexed": hashTable("benchindexed", `,"GlobalSecondaryIndexes":[{"IndexName":"by-n","KeySchema":[{"AttributeName":"n","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"}}]`,
 		`,{"AttributeName":"n","AttributeType":"N"}`),
 	"benchlist": listTable("benchlist"),

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,7 +32,7 @@ type Config struct {
 	// 0 leaves lag out. LagDuration is for how long.
 	LagRate     int
 	LagDuration time.Duration
-	// Only, when not empty, measures just the operations named, and the floors.
+	// Only, when not empty, measures just the operations named, and their floors.
 	Only []string
 	// Progress and Stderr get what a person wants to see meanwhile.
 	Progress io.Writer
@@ -61,34 +63,77 @@ func (c *Config) fill() {
 // workload is one row of the report.
 type workload struct {
 	name     string
-	target   string // "echo", "write" or "product"
+	target   string // "answers", "write" or "product"
 	floor    string // the workload whose rate is this one's floor, or ""
 	requests [][]byte
 }
 
+// The floors of writes, by how many syncs there must be one after the other: the
+// second is of what is decided elsewhere than where it is done.
+const (
+	oneSync  = "floor: 1 synced write"
+	twoSyncs = "floor: 2 synced writes"
+)
+
+// workloads are the product's. A read's floor is added when its answer is known.
 func workloads() ([]workload, error) {
 	var list []workload
 	var err error
-	add := func(name, target, floor, operation string, format func(int) string) {
+	add := func(name, floor, operation string, format func(int) string) {
 		var requests [][]byte
 		if err == nil {
 			requests, err = signedAll("us-east-1", operation, bodies(format))
 		}
-		list = append(list, workload{name, target, floor, requests})
+		list = append(list, workload{name, "product", floor, requests})
 	}
-	const echo, synced = "floor: echo", "floor: synced write"
-	add(echo, "echo", "", "PutItem", putBody)
-	add(synced, "write", "", "PutItem", putBody)
-	add("PutItem", "product", synced, "PutItem", putBody)
-	add("GetItem strong", "product", echo, "GetItem", func(i int) string { return getBody(i, true) })
-	add("GetItem eventual", "product", echo, "GetItem", func(i int) string { return getBody(i, false) })
-	add("Query 10", "product", echo, "Query", queryBody("benchlist", shortRun))
-	add("Query 100", "product", echo, "Query", queryBody("benchlong", longRun))
-	add("BatchGetItem 100", "product", echo, "BatchGetItem", batchGetBody)
-	add("UpdateItem", "product", synced, "UpdateItem", updateBody)
-	add("TransactWrite 3", "product", synced, "TransactWriteItems", transactBody)
-	add("PutItem, global index", "product", synced, "PutItem", indexedBody)
+	const one, ten, hundred, batch = "floor: 1 item's bytes", "floor: 10 items' bytes", "floor: 100 items' bytes", "floor: batch's bytes"
+	add("PutItem", oneSync, "PutItem", putBody)
+	add("GetItem strong", one, "GetItem", func(i int) string { return getBody(i, true) })
+	add("GetItem eventual", one, "GetItem", func(i int) string { return getBody(i, false) })
+	add("Query 10", ten, "Query", queryBody("benchlist", shortRun))
+	add("Query 100", hundred, "Query", queryBody("benchlong", longRun))
+	add("BatchGetItem 100", batch, "BatchGetItem", batchGetBody)
+	add("UpdateItem", oneSync, "UpdateItem", updateBody)
+	add("TransactWrite 3", oneSync, "TransactWriteItems", transactBody("benchtransact", "benchtransact"))
+	add("TransactWrite 3, 2 tables", twoSyncs, "TransactWriteItems", transactBody("benchtransact", "benchtransact2"))
+	add("PutItem, global index", oneSync, "PutItem", indexedBody)
 	return list, err
+}
+
+// floors are those of the workloads given. The answers' lengths are taken from
+// the product, by one request each.
+func floors(addr string, of []workload) ([]workload, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close()
+	reader := bufio.NewReaderSize(conn, 64<<10)
+	puts, err := signedAll("us-east-1", "PutItem", bodies(putBody))
+	if err != nil {
+		return nil, err
+	}
+	var list []workload
+	for _, w := range of {
+		if slices.ContainsFunc(list, func(f workload) bool { return f.name == w.floor }) {
+			continue
+		}
+		f := workload{name: w.floor, target: "write"}
+		switch w.floor {
+		case oneSync:
+			f.requests = withHeader(puts, syncHeader, "1")
+		case twoSyncs:
+			f.requests = withHeader(withHeader(puts, syncHeader, "1"), syncHeader, "2")
+		default:
+			answer, err := fetch(conn, reader, w.requests[0])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", w.name, err)
+			}
+			f.target, f.requests = "answers", withHeader(w.requests, answerHeader, strconv.Itoa(len(answer)))
+		}
+		list = append(list, f)
+	}
+	return list, nil
 }
 
 // Run starts floors and product, measures, stops them, and reports.
@@ -119,12 +164,15 @@ func (c *Config) measureOperations(ctx context.Context, list []workload, report 
 	if err := prepare(ctx, addrs["product"]); err != nil {
 		return fmt.Errorf("prepare tables: %w", err)
 	}
+	list = slices.DeleteFunc(list, func(w workload) bool { return !c.wants(w) })
+	below, err := floors(addrs["product"], list)
+	if err != nil {
+		return fmt.Errorf("find the floors: %w", err)
+	}
+	list = append(below, list...)
 	for _, conns := range c.Connections {
 		for range c.Rounds {
 			for _, w := range list {
-				if !c.wants(w) {
-					continue
-				}
 				fmt.Fprintf(c.Progress, "%-24s %4d connections …\r", w.name, conns)
 				result, err := load(ctx, addrs[w.target], w.requests, conns, c.Duration)
 				if err != nil {
@@ -138,7 +186,7 @@ func (c *Config) measureOperations(ctx context.Context, list []workload, report 
 }
 
 func (c *Config) wants(w workload) bool {
-	if len(c.Only) == 0 || w.target != "product" {
+	if len(c.Only) == 0 {
 		return true
 	}
 	for _, name := range c.Only {
@@ -164,7 +212,7 @@ func (c *Config) startTargets(ctx context.Context) (addrs map[string]string, sto
 	}
 	addrs = map[string]string{}
 	commands := map[string][]string{
-		"echo":    {"bench", "floor", "--kind", "echo"},
+		"answers": {"bench", "floor", "--kind", "answers"},
 		"write":   {"bench", "floor", "--kind", "write", "--data", filepath.Join(dirs, "floor")},
 		"product": {"up", "--json", "--regions", "us-east-1", "--port", "0", "--data", filepath.Join(dirs, "product")},
 	}

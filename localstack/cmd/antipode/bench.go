@@ -19,9 +19,10 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "measure this machine's floors, antipode on top of them, and replication lag",
-		Long: `bench measures, in one run: a bare net/http echo, net/http with one synced
-Pebble write, then antipode's operations, each driven by the same raw load
-generator, and prints the ratios to the floors. Then it measures the time from
+		Long: `bench measures, in one run: net/http servers that answer with as many bytes as
+antipode does, or make one or two synced Pebble writes, then antipode's
+operations, each driven by the same raw load generator, and prints the ratios
+to these floors. Then it measures the time from
 the acknowledgement of a write in one region to its visibility in another.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -79,15 +80,15 @@ func floorCommand() *cobra.Command {
 			}
 			fmt.Printf(`{"ready":true,"endpoint":"http://%s"}`+"\n", listener.Addr())
 			switch kind {
-			case "echo":
-				return bench.ServeEcho(cmd.Context(), listener)
+			case "answers":
+				return bench.ServeAnswers(cmd.Context(), listener)
 			case "write":
 				return bench.ServeSyncedWrite(cmd.Context(), listener, data)
 			}
-			return fmt.Errorf("--kind %q: echo or write", kind)
+			return fmt.Errorf("--kind %q: answers or write", kind)
 		},
 	}
-	cmd.Flags().StringVar(&kind, "kind", "echo", "echo or write")
+	cmd.Flags().StringVar(&kind, "kind", "answers", "answers or write")
 	cmd.Flags().StringVar(&data, "data", "", "data directory of the write floor")
 	return cmd
 }
