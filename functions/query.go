@@ -1,13 +1,10 @@
 package functions
 
 import (
-	"bytes"
-
 	"antipode/functions/wire"
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
 	"antipode/regionnode/expr"
-	"antipode/regionnode/table"
 )
 
 func query(c *call, in *wire.QueryInput) error {
@@ -24,21 +21,13 @@ func query(c *call, in *wire.QueryInput) error {
 	if rd.d, err = c.descriptor(in.TableName.Value); err != nil {
 		return err
 	}
-	if err := rd.findIndex(in.IndexName, in.ExclusiveStartKey); err != nil {
+	if err := rd.findIndex(in.IndexName); err != nil {
 		return err
 	}
-	if rd.index != nil {
-		if err := rd.checkIndexRead(in.Select.Value); err != nil {
-			return err
-		}
-	}
-	if err := refuseNestedChoice(rd.d, rd.r.Projection); err != nil {
-		return err
-	}
-	rd.target()
 	if err := rd.bind(condition, in); err != nil {
 		return err
 	}
+	rd.target()
 	return c.answerPages(rd, func() (*page, error) {
 		resp, err := c.backend.Range(c.ctx, &rd.r)
 		if err != nil {
@@ -70,58 +59,65 @@ func prepareQuery(in *wire.QueryInput, r *regionnode.RangeRequest) (*expr.KeyCon
 	if err != nil {
 		return nil, err
 	}
-	if !in.KeyConditionExpression.Set && in.KeyConditions == nil {
-		return nil, apierr.Invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
-	}
 	chosen := chooser(in.ProjectionExpression.Set, in.AttributesToGet)
 	if err := checkSelect(in.Select.Value, chosen, in.IndexName.Set); err != nil {
 		return nil, wire.Count(err) // Scan gives it bare
 	}
-	var k *expr.KeyCondition
-	if in.KeyConditionExpression.Set {
-		k, err = expr.ParseKeyCondition(in.KeyConditionExpression.Value, s)
-	} else {
-		k, err = expr.FromKeyConditions(legacyConditions(in.KeyConditions))
-	}
+	k, err := parseQuery(in, r, s)
 	if err != nil {
 		return nil, err
+	}
+	if err := refuseUnused(s); err != nil {
+		return nil, err
+	}
+	return k, k.Fault()
+}
+
+// parseQuery parses the expressions, or what stands in for them.
+func parseQuery(in *wire.QueryInput, r *regionnode.RangeRequest, s *expr.Substitutions) (k *expr.KeyCondition, err error) {
+	if in.KeyConditionExpression.Set {
+		if k, err = expr.ParseKeyCondition(in.KeyConditionExpression.Value, s); err != nil {
+			return nil, err
+		}
 	}
 	if r.Filter, err = filter(in.FilterExpression, in.QueryFilter, in.ConditionalOperator, s); err != nil {
 		return nil, err
 	}
-	if r.Projection, err = projection(in.ProjectionExpression, in.AttributesToGet, s); err != nil {
-		return nil, err
+	if r.Projection, err = projection(in.ProjectionExpression, in.AttributesToGet, s); err != nil || k != nil {
+		return k, err
 	}
-	return k, refuseUnused(s)
+	if in.KeyConditions == nil {
+		return nil, apierr.Invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+	}
+	return expr.FromKeyConditions(legacyConditions(in.KeyConditions))
 }
 
 // bind turns the key condition into key bounds, and ExclusiveStartKey into the
-// key to continue behind.
+// key to continue behind; what else depends on the table is checked after them.
 func (rd *read) bind(condition *expr.KeyCondition, in *wire.QueryInput) error {
+	if err := rd.checkStart(in.ExclusiveStartKey); err != nil {
+		return err
+	}
 	k, err := condition.Bind(rd.schema(), rd.d.AttributeType)
 	if err != nil {
+		return err
+	}
+	rd.r.Low, rd.r.High = keyBounds(k)
+	if in.ExclusiveStartKey != nil {
+		if err := rd.startBehind(in.ExclusiveStartKey, k); err != nil {
+			return err
+		}
+	}
+	if err := refuseNestedChoice(rd.d, rd.r.Projection); err != nil {
 		return err
 	}
 	if err := rd.refuseKeyFilter(in); err != nil {
 		return err
 	}
-	if err := refuseNested(rd.d, rd.r.Filter.NestedAttributes()); err != nil {
+	if err := rd.checkIndexRead(in.Select.Value); err != nil {
 		return err
 	}
-	rd.r.Low, rd.r.High = keyBounds(k)
-	if in.ExclusiveStartKey == nil {
-		return nil
-	}
-	if rd.r.After, err = rd.startKey(in.ExclusiveStartKey); err != nil {
-		return err
-	}
-	switch {
-	case !bytes.HasPrefix(rd.r.After, table.HashPrefix(nil, k.Hash)):
-		return apierr.Invalid("The provided starting key is outside query boundaries based on provided conditions")
-	case bytes.Compare(rd.r.After, rd.r.Low) < 0, rd.r.High != nil && bytes.Compare(rd.r.After, rd.r.High) >= 0:
-		return apierr.Invalid("The provided starting key does not match the range key predicate")
-	}
-	return nil
+	return refuseNested(rd.d, rd.r.Filter.NestedAttributes())
 }
 
 // refuseKeyFilter refuses a filter on what the key condition is there for.

@@ -33,19 +33,19 @@ func (rd *read) target() {
 
 // findIndex resolves IndexName. An index that is still being made has no
 // answers yet.
-func (rd *read) findIndex(name wire.Opt[string], start item.Item) error {
+func (rd *read) findIndex(name wire.Opt[string]) error {
 	if !name.Set {
 		return nil
 	}
 	x := rd.d.Index(name.Value)
 	if x == nil || x.Status == table.Deleting {
-		if start != nil {
-			return apierr.Invalid("The provided starting key is invalid")
-		}
 		return apierr.Invalid("The table does not have the specified index: %s", name.Value)
 	}
 	if !x.IsLocal() && x.Status == table.Creating {
 		return apierr.Invalid("Cannot read from backfilling global secondary index: %s", name.Value)
+	}
+	if !x.IsLocal() && rd.r.Consistent {
+		return apierr.Invalid("Consistent reads are not supported on global secondary indexes")
 	}
 	rd.index = x
 	return nil
@@ -66,33 +66,6 @@ func (rd *read) order() table.KeySchema {
 		return rd.d.IndexKey(rd.index)
 	}
 	return rd.d.Key
-}
-
-// badStart words the refusal of an ExclusiveStartKey that is not made of the
-// right attributes; only a Scan of a table says why.
-func (rd *read) badStart() string {
-	if rd.index != nil || rd.query {
-		return "The provided starting key is invalid"
-	}
-	return "The provided starting key is invalid: The provided key element does not match the schema"
-}
-
-// startKey turns ExclusiveStartKey into the full key to continue behind.
-func (rd *read) startKey(start item.Item) ([]byte, error) {
-	order := rd.order()
-	names := order.Names()
-	matches := len(start) == len(names)
-	for _, name := range names {
-		v, ok := start.Get(name)
-		matches = matches && ok && v.Kind().String() == rd.d.AttributeType(name)
-	}
-	if !matches {
-		return nil, apierr.Invalid("%s", rd.badStart())
-	}
-	if err := checkKeyValues(rd.d.Key, start); err != nil {
-		return nil, apierr.Invalid("The provided starting key is invalid: %s", apierr.Of(err).Message)
-	}
-	return order.Key(nil, start)
 }
 
 // page is what a read has found so far.

@@ -25,21 +25,15 @@ func scan(c *call, in *wire.ScanInput) error {
 	if rd.d, err = c.descriptor(in.TableName.Value); err != nil {
 		return err
 	}
-	if err := rd.findIndex(in.IndexName, in.ExclusiveStartKey); err != nil {
+	if err := rd.findIndex(in.IndexName); err != nil {
 		return err
 	}
-	if rd.index != nil {
-		if err := rd.checkIndexRead(in.Select.Value); err != nil {
-			return err
-		}
-	}
-	if err := refuseNestedChoice(rd.d, rd.r.Projection); err != nil {
+	if err := rd.checkStart(in.ExclusiveStartKey); err != nil {
 		return err
 	}
-	if err := refuseNested(rd.d, rd.r.Filter.NestedAttributes()); err != nil {
+	if err := rd.checkIndexRead(in.Select.Value); err != nil {
 		return err
 	}
-	rd.target()
 	part := segmentOf(in)
 	if in.ExclusiveStartKey != nil {
 		if rd.r.After, err = rd.startKey(in.ExclusiveStartKey); err != nil {
@@ -51,6 +45,13 @@ func scan(c *call, in *wire.ScanInput) error {
 				in.TotalSegments.Value, in.Segment.Value)
 		}
 	}
+	if err := refuseNestedChoice(rd.d, rd.r.Projection); err != nil {
+		return err
+	}
+	if err := refuseNested(rd.d, rd.r.Filter.NestedAttributes()); err != nil {
+		return err
+	}
+	rd.target()
 	return c.answerPages(rd, func() (*page, error) { return c.walk(rd, part) })
 }
 

@@ -43,15 +43,11 @@ func chooser(projectionExpression bool, attributesToGet []string) string {
 	return ""
 }
 
-// checkIndexRead refuses what an index cannot answer: a consistent read, or
-// attributes that a global index does not hold. It sets Fetch for a local index
-// that must look at the table's items.
+// checkIndexRead refuses attributes that a global index does not hold. It sets
+// Fetch for a local index that must look at the table's items.
 func (rd *read) checkIndexRead(sel string) error {
 	x := rd.index
-	if !x.IsLocal() && rd.r.Consistent {
-		return apierr.Invalid("Consistent reads are not supported on global secondary indexes")
-	}
-	if x.Projection.Type == "ALL" {
+	if x == nil || x.Projection.Type == "ALL" {
 		return nil
 	}
 	missing := rd.unprojected()

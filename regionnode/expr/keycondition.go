@@ -4,7 +4,10 @@ import "antipode/regionnode/item"
 
 // KeyCondition is a key condition that is parsed but not yet held against a
 // key schema.
-type KeyCondition struct{ terms []keyTerm }
+type KeyCondition struct {
+	terms []keyTerm
+	fault error // what no key condition may say
+}
 
 // keyTerm is the condition on one attribute.
 type keyTerm struct {
@@ -30,8 +33,9 @@ const (
 	RangeBegins
 )
 
-// ParseKeyCondition parses a key-condition expression. What a key condition may
-// not say at all is refused here; what the key schema decides, by Bind.
+// ParseKeyCondition parses a key-condition expression as any condition. What a
+// key condition may not say at all is Fault's to tell; what the key schema
+// decides, Bind's.
 func ParseKeyCondition(src string, s *Substitutions) (*KeyCondition, error) {
 	root, err := parseCondition(KeyConditionExpression, src, s)
 	if err != nil {
@@ -39,15 +43,18 @@ func ParseKeyCondition(src string, s *Substitutions) (*KeyCondition, error) {
 	}
 	k := &KeyCondition{}
 	if root.op != opAnd {
-		return k, k.addTerm(&root)
+		k.fault = k.addTerm(&root)
+		return k, nil
 	}
-	for i := range root.args {
-		if err := k.addTerm(&root.args[i]); err != nil {
-			return nil, err
-		}
+	for i := 0; i < len(root.args) && k.fault == nil; i++ {
+		k.fault = k.addTerm(&root.args[i])
 	}
 	return k, nil
 }
+
+// Fault is what makes the condition none that a Query can follow, nil for
+// nothing. DynamoDB looks for it when all expressions have been parsed.
+func (k *KeyCondition) Fault() error { return k.fault }
 
 // addTerm makes a term of a comparison.
 func (k *KeyCondition) addTerm(n *node) error {

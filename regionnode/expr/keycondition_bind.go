@@ -27,6 +27,9 @@ type KeyRange struct {
 // Bind holds the condition against a key schema. attrType gives a key
 // attribute's declared type: "S", "N" or "B".
 func (k *KeyCondition) Bind(schema table.KeySchema, attrType func(name string) string) (*KeyRange, error) {
+	if k.fault != nil {
+		return nil, k.fault
+	}
 	if n := len(schema.Hash) + len(schema.Range); len(k.terms) > n {
 		return nil, apierr.Invalid("The number of query conditions (%d) exceeds the number of key attributes defined in the schema (%d)",
 			len(k.terms), n)
