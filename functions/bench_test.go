@@ -84,7 +84,7 @@ func BenchmarkHandler(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				// Transactions of one item would refuse one another.
 				body := []byte(strings.ReplaceAll(c.body, "LANE", strconv.FormatInt(lanes.Add(1), 10)))
-				header := http.Header{"X-Amz-Target": {"DynamoDB_20120810." + c.operation}}
+				header := http.Header{"Content-Type": {"application/x-amz-json-1.0"}, "X-Amz-Target": {"DynamoDB_20120810." + c.operation}}
 				for pb.Next() {
 					r := &http.Request{Method: http.MethodPost, Header: header, ContentLength: int64(len(body)),
 						Body: io.NopCloser(bytes.NewReader(body))}

@@ -79,7 +79,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p := recover(); p != nil {
 			h.cfg.Logger.Error("operation panicked", "request_id", id,
 				"target", r.Header.Get("X-Amz-Target"), "panic", p, "stack", string(debug.Stack()))
-			h.fail(w, apierr.Internal())
+			h.fail(w, r, apierr.Internal())
 		}
 	}()
 	if h.cfg.AllowOrigin != "" {
@@ -91,9 +91,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet, http.MethodHead:
 		h.health(w, r)
 	case http.MethodOptions:
+		if h.cfg.AllowOrigin == "" {
+			h.notFound(w)
+			return
+		}
 		w.WriteHeader(http.StatusOK)
 	default:
-		h.fail(w, apierr.Of(unknownOperation()))
+		h.notFound(w)
 	}
 }
 
@@ -101,7 +105,11 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, id string) {
 	body := takeBody()
 	defer body.free()
 	if err := body.read(r, h.cfg.MaxRequestBytes); err != nil {
-		h.refuseBody(w, err)
+		h.refuseBody(w, r, err)
+		return
+	}
+	if mediaType(r) == "" && len(body.bytes) > 0 {
+		h.notFound(w)
 		return
 	}
 	out := wire.NewWriter()
@@ -111,23 +119,26 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, id string) {
 		if e == nil {
 			e = h.hide(r, id, err)
 		}
-		h.fail(w, e)
+		h.fail(w, r, e)
 		return
 	}
-	h.send(w, http.StatusOK, out.Bytes())
+	h.send(w, r, http.StatusOK, out.Bytes())
 }
 
 // answer runs one request into out. Its errors are *apierr.Error, or faults
 // that the client must not see.
-func (h *Handler) answer(r *http.Request, body []byte, out *wire.Writer) error {
-	target := r.Header.Get("X-Amz-Target")
-	code, ok := wire.ParseTarget(target)
-	if !ok {
-		return unknownOperation()
-	}
-	region, account, err := h.authenticate(r, body)
+func (h *Handler) answer(r *http.Request, raw []byte, out *wire.Writer) error {
+	body, err := decoded(r, raw, h.cfg.MaxRequestBytes)
 	if err != nil {
-		return err
+		return apierr.Internal()
+	}
+	code, ok := wire.ParseTarget(r.Header.Get("X-Amz-Target"))
+	if !ok {
+		return brokenOr(unknownOperation(), body)
+	}
+	region, account, err := h.authenticate(r, raw)
+	if err != nil {
+		return brokenOr(err, body)
 	}
 	backend, err := h.choose(region)
 	if err != nil {
@@ -207,15 +218,25 @@ func (h *Handler) hide(r *http.Request, id string, err error) *apierr.Error {
 	return apierr.Internal()
 }
 
-func (h *Handler) fail(w http.ResponseWriter, e *apierr.Error) {
-	h.send(w, e.Code.Status(), wire.AppendError(nil, e))
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, e *apierr.Error) {
+	h.send(w, r, e.Code.Status(), wire.AppendError(nil, e))
 }
 
 // send writes an answer with the headers that DynamoDB sends. They are set by
-// canonical key, which saves net/http the work of making it.
-func (h *Handler) send(w http.ResponseWriter, status int, body []byte) {
+// canonical key, which saves net/http the work of making it. The checksum is
+// that of what is sent, compressed or not.
+func (h *Handler) send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	header := w.Header()
 	header["Content-Type"] = contentType
+	if mediaType(r) != wire.ContentType {
+		header["Content-Type"] = plainJSON
+	}
+	if accept := r.Header["Accept-Encoding"]; len(accept) > 0 && len(body) >= compressFrom {
+		if c := accepted(accept[0]); c != nil {
+			body = c.compress(body)
+			header["Content-Encoding"] = []string{c.name}
+		}
+	}
 	header["X-Amz-Crc32"] = []string{wire.Checksum(body)}
 	header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	header["Date"] = []string{h.cfg.Now().UTC().Format(http.TimeFormat)}
@@ -224,17 +245,57 @@ func (h *Handler) send(w http.ResponseWriter, status int, body []byte) {
 	_, _ = w.Write(body)
 }
 
-var contentType = []string{wire.ContentType}
+var (
+	contentType = []string{wire.ContentType}
+	plainJSON   = []string{"application/json"}
+)
+
+// mediaType is the request's Content-Type when it is one that DynamoDB reads,
+// without its parameters.
+func mediaType(r *http.Request) string {
+	header := r.Header["Content-Type"]
+	if len(header) == 0 {
+		return ""
+	}
+	if header[0] == wire.ContentType {
+		return wire.ContentType
+	}
+	switch name, _, _ := strings.Cut(header[0], ";"); strings.ToLower(strings.TrimSpace(name)) {
+	case wire.ContentType:
+		return wire.ContentType
+	case plainJSON[0]:
+		return plainJSON[0]
+	}
+	return ""
+}
+
+// notFound answers what is no request to DynamoDB.
+func (h *Handler) notFound(w http.ResponseWriter) {
+	const body = "<UnknownOperationException/>\n"
+	header := w.Header()
+	header["X-Amz-Crc32"] = []string{wire.Checksum([]byte(body))}
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, body)
+}
+
+// brokenOr is err, unless the body is no JSON: that is found first.
+func brokenOr(err error, body []byte) error {
+	if len(body) > 0 && !wire.IsJSON(body) {
+		return apierr.New(apierr.Serialization, "")
+	}
+	return err
+}
 
 // refuseBody answers a request whose body could not be read or is too large.
-func (h *Handler) refuseBody(w http.ResponseWriter, err error) {
+func (h *Handler) refuseBody(w http.ResponseWriter, r *http.Request, err error) {
 	var large *bodyTooLarge
 	if errors.As(err, &large) {
 		e := apierr.Newf(apierr.Serialization, "HTTP content length exceeded %d bytes.", large.limit)
-		h.send(w, http.StatusRequestEntityTooLarge, wire.AppendError(nil, e))
+		h.send(w, r, http.StatusRequestEntityTooLarge, wire.AppendError(nil, e))
 		return
 	}
-	h.fail(w, apierr.New(apierr.Serialization, "The request body could not be read"))
+	h.fail(w, r, apierr.New(apierr.Serialization, "The request body could not be read"))
 }
 
 // health answers GET as DynamoDB's endpoints do.

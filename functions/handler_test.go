@@ -23,6 +23,7 @@ func signedFor(region string) string {
 
 func post(h http.Handler, target, auth, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	r.Header.Set("X-Amz-Target", target)
 	r.Header.Set("X-Amz-Date", "20260101T000000Z")
 	if auth != "" {
@@ -56,6 +57,10 @@ func TestRefusals(t *testing.T) {
 			`{"__type":"com.amazon.coral.service#MissingAuthenticationTokenException","message":"Request is missing Authentication Token"}`},
 		{"region not served", v + "GetItem", signedFor("eu-west-1"), "{}", 400,
 			`{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"Credential should be scoped to a valid region, not 'eu-west-1'. Served here: us-east-1"}`},
+		{"broken JSON before all else", "", "", "hi", 400,
+			`{"__type":"com.amazon.coral.service#SerializationException"}`},
+		{"null", v + "ListTables", signedFor("us-east-1"), "null", 400,
+			`{"__type":"com.amazon.coral.service#SerializationException"}`},
 		{"broken JSON", v + "GetItem", signedFor("us-east-1"), "{", 400,
 			`{"__type":"com.amazon.coral.service#SerializationException"}`},
 		{"panic", v + "GetItem", signedFor("us-east-1"), `{"TableName":"abc","Key":{"k":{"S":"a"}}}`, 500,
@@ -90,6 +95,49 @@ func checkHeaders(t *testing.T, w *httptest.ResponseRecorder) {
 	}
 	if _, err := http.ParseTime(header.Get("Date")); err != nil {
 		t.Errorf("Date: %v", err)
+	}
+}
+
+// What is no request of the protocol is answered as by a web server that knows
+// nothing else.
+func TestNotFound(t *testing.T) {
+	h := New(Config{Regions: map[string]Backend{"us-east-1": broken{}}})
+	for _, c := range []struct{ method, contentType, body string }{
+		{http.MethodPut, "application/x-amz-json-1.0", "{}"},
+		{http.MethodDelete, "", ""},
+		{http.MethodOptions, "", ""},
+		{http.MethodPost, "", "{}"},
+		{http.MethodPost, "whatever", "{}"},
+		{http.MethodPost, "application/jsonasdf", "{}"},
+		{http.MethodPost, "application/x-amz-json-1.1", "{}"},
+	} {
+		r := httptest.NewRequest(c.method, "/", strings.NewReader(c.body))
+		r.Header.Set("Content-Type", c.contentType)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusNotFound || w.Body.String() != "<UnknownOperationException/>\n" ||
+			w.Header().Get("X-Amz-Crc32") != "3552371480" {
+			t.Errorf("%s %q: %d %s %v", c.method, c.contentType, w.Code, w.Body, w.Header())
+		}
+	}
+}
+
+// The answer is of the request's type.
+func TestContentType(t *testing.T) {
+	h := New(Config{Regions: map[string]Backend{"us-east-1": broken{}}})
+	for sent, want := range map[string]string{
+		"application/x-amz-json-1.0":          "application/x-amz-json-1.0",
+		"application/x-amz-json-1.0;blahblah": "application/x-amz-json-1.0",
+		"  application/json  ;   asfd":        "application/json",
+		"application/json":                    "application/json",
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("hi"))
+		r.Header.Set("Content-Type", sent)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if got := w.Header().Get("Content-Type"); got != want || w.Code != http.StatusBadRequest {
+			t.Errorf("%q is answered as %q, %d", sent, got, w.Code)
+		}
 	}
 }
 

@@ -44,6 +44,13 @@ func Decode(op Operation, body []byte) (Input, error) {
 	return in, nil
 }
 
+// IsJSON tells whether a body is JSON at all.
+func IsJSON(body []byte) bool {
+	var s jsonscan.Scanner
+	s.Init(body)
+	return s.Skip() == nil && s.Finish() == nil
+}
+
 // decoders recycles decoders with their scratch space.
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
@@ -89,7 +96,7 @@ func (d *decoder) reset(op Operation, body []byte) {
 // body reads the whole document.
 func (d *decoder) body(in Input) {
 	if d.s.Peek() == jsonscan.Null {
-		d.skip() // as an empty request
+		d.refuse("")
 	} else if d.open(asElement, d.op.String()+"Input") {
 		in.decode(d)
 	}
