@@ -72,7 +72,10 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 // indexes.
 func keysAndIndexes(d *table.Descriptor, in *wire.CreateTableInput) (err error) {
 	d.Attributes = attributes(in.AttributeDefinitions)
-	if len(in.KeySchema) > len(d.Attributes) {
+	if err := refuseRepeated(d.Attributes); err != nil {
+		return err
+	}
+	if in.AttributeDefinitions != nil && len(in.KeySchema) > len(d.Attributes) {
 		return apierr.Invalid("Invalid KeySchema: Some index key attribute have no definition")
 	}
 	if d.Key, err = keySchema(in.KeySchema, d.Attributes, 1); err != nil {

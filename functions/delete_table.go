@@ -22,7 +22,9 @@ func deleteTable(c *call, in *wire.DeleteTableInput) error {
 	if d, err = c.backend.DeleteTable(c.ctx, name); err != nil {
 		return err
 	}
-	c.answerTable("TableDescription", d)
+	c.out.BeginObject().Name("TableDescription")
+	writeDeleted(c.out, d)
+	c.out.EndObject()
 	return nil
 }
 

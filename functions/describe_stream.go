@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"antipode/functions/wire"
+	"antipode/regionnode/apierr"
 	"antipode/regionnode/table"
 )
 
@@ -15,6 +16,15 @@ func describeStream(c *call, in *wire.DescribeStreamInput) error {
 	limit := in.Limit.Or(maxListedShards)
 	if err := atMost(limit, maxListedShards); err != nil {
 		return err
+	}
+	if f := in.ShardFilter; f != nil {
+		// The model asks for neither, the service for both.
+		switch {
+		case !f.Type.Set:
+			return apierr.Invalid("1 validation error detected: Value null at 'shardFilter.type' failed to satisfy constraint: Member must not be null")
+		case !f.ShardId.Set:
+			return apierr.Invalid("1 validation error detected: Value null at 'shardFilter.shardId' failed to satisfy constraint: Member must not be null")
+		}
 	}
 	s, err := c.stream(in.StreamArn.Value)
 	if err != nil {

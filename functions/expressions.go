@@ -60,6 +60,9 @@ func substitutions(names wire.Map[string], values item.Item, modern []given) (*e
 			if !isPlaceholder(e.Key, '#') {
 				return nil, apierr.Invalid("ExpressionAttributeNames contains invalid key: Syntax error; key: %q", e.Key)
 			}
+			if err := item.CheckName(e.Value); err != nil {
+				return nil, err
+			}
 			n[e.Key] = e.Value
 		}
 	}
@@ -170,6 +173,9 @@ func projection(src wire.Opt[string], attributes []string, s *expr.Substitutions
 		return expr.ParseProjection(src.Value, s)
 	case attributes != nil:
 		for i, name := range attributes {
+			if err := item.CheckName(name); err != nil {
+				return nil, err
+			}
 			for _, earlier := range attributes[:i] {
 				if earlier == name {
 					return nil, apierr.Invalid("One or more parameter values were invalid: Duplicate value in attribute name: %s", name)

@@ -47,7 +47,25 @@ func writeTable(w *wire.Writer, d *table.Descriptor) {
 	}
 	w.Name("DeletionProtectionEnabled").Bool(d.Protected)
 	writeOnDemand(w, d.OnDemand)
-	writeWarm(w, d.Warm, d.Throughput, d.BillingMode, d.Status)
+	if d.Status != table.Creating || d.Warm != nil {
+		writeWarm(w, d.Warm, d.Throughput, d.BillingMode, d.Status)
+	}
+	w.EndObject()
+}
+
+// writeDeleted writes what AWS still tells of a table that it deletes.
+func writeDeleted(w *wire.Writer, d *table.Descriptor) {
+	w.BeginObject()
+	w.Name("TableName").String(d.Name)
+	w.Name("TableStatus").String(string(d.Status))
+	writeThroughput(w, &d.Throughput)
+	w.Name("TableSizeBytes").Int(d.Bytes)
+	w.Name("ItemCount").Int(d.Items)
+	w.Name("TableArn").String(d.ARN())
+	w.Name("TableId").String(d.UUID)
+	writeBilling(w, d)
+	writeStream(w, d)
+	w.Name("DeletionProtectionEnabled").Bool(d.Protected)
 	w.EndObject()
 }
 
@@ -83,7 +101,7 @@ func writeBilling(w *wire.Writer, d *table.Descriptor) {
 		return
 	}
 	w.Name("BillingModeSummary").BeginObject().Name("BillingMode").String(d.BillingMode)
-	if d.BillingChanged != 0 {
+	if d.BillingChanged != 0 && d.Status != table.Creating {
 		w.Name("LastUpdateToPayPerRequestDateTime").Time(time.UnixMilli(d.BillingChanged))
 	}
 	w.EndObject()
@@ -134,7 +152,9 @@ func writeGlobals(w *wire.Writer, d *table.Descriptor) {
 		writeThroughput(w, &x.Throughput)
 		writeIndexCounts(w, d, x)
 		writeOnDemand(w, x.OnDemand)
-		writeWarm(w, x.Warm, x.Throughput, d.BillingMode, x.Status)
+		if d.Status != table.Creating || x.Warm != nil {
+			writeWarm(w, x.Warm, x.Throughput, d.BillingMode, x.Status)
+		}
 		w.EndObject()
 	}
 	w.EndArray()
@@ -245,8 +265,8 @@ func writeOnDemand(w *wire.Writer, o *table.OnDemand) {
 }
 
 // writeWarm writes warm throughput: what was asked for, or else what AWS gives
-// every on-demand table, or what is provisioned. While a table or index is
-// being made, so is its warm throughput.
+// every on-demand table, or what is provisioned. A table that is being made has
+// only what was asked for, which is being set up.
 func writeWarm(w *wire.Writer, warm *table.WarmThroughput, t table.Throughput, billing string, owner table.Status) {
 	read, write, status := int64(onDemandWarmRead), int64(onDemandWarmWrite), table.Active
 	if billing != payPerRequest {
@@ -258,7 +278,10 @@ func writeWarm(w *wire.Writer, warm *table.WarmThroughput, t table.Throughput, b
 			status = warm.Status
 		}
 	}
-	if owner == table.Creating || owner == table.Deleting {
+	switch owner {
+	case table.Creating:
+		status = table.Updating
+	case table.Deleting:
 		status = owner
 	}
 	w.Name("WarmThroughput").BeginObject()

@@ -21,6 +21,16 @@ func attributes(defs []wire.AttributeDefinition) []table.Attribute {
 	return out
 }
 
+// refuseRepeated refuses to define an attribute twice.
+func refuseRepeated(attrs []table.Attribute) error {
+	for i := range attrs {
+		if defines(attrs[:i], attrs[i].Name) {
+			return apierr.Invalid("Attribute Name is duplicated: %s", attrs[i].Name)
+		}
+	}
+	return nil
+}
+
 // keySchema turns a KeySchema into the descriptor's form and refuses one that
 // is not defined, repeats itself or is out of order. parts bounds the hash, and
 // the range, attributes: one each but in a global index.

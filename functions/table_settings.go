@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"antipode/functions/wire"
 	"antipode/regionnode/apierr"
@@ -63,7 +64,7 @@ func newStream(s *wire.StreamSpecification, now time.Time) (*table.Stream, error
 	if !s.StreamEnabled.Value {
 		if s.StreamViewType.Set {
 			return nil, apierr.Invalid("One or more parameter values were invalid: " +
-				"StreamViewType cannot be specified when StreamEnabled is false")
+				"Table is being created with a stream disabled, UpdateViewType should not be specified")
 		}
 		return nil, nil
 	}
@@ -104,9 +105,19 @@ func tagList(in []wire.Tag) ([]table.Tag, error) {
 		if strings.HasPrefix(t.Key.Value, "aws:") {
 			return nil, apierr.Invalid("One or more parameter values were invalid: Tag keys starting with aws: are reserved: %s", t.Key.Value)
 		}
+		for _, text := range [2]string{t.Key.Value, t.Value.Value} {
+			if strings.ContainsFunc(text, noTagRune) {
+				return nil, apierr.Invalid("One or more parameter values were invalid: Tags consist of letters, digits, spaces and + - = . _ : / @: %s", text)
+			}
+		}
 		tags = append(tags, table.Tag{Key: t.Key.Value, Value: t.Value.Value})
 	}
 	return sortTags(tags)
+}
+
+// noTagRune tells the characters that no tag may have.
+func noTagRune(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsSpace(r) && !strings.ContainsRune("+-=._:/@", r)
 }
 
 // sortTags sorts a table's tags by key and refuses what no table can have.
@@ -118,7 +129,7 @@ func sortTags(tags []table.Tag) ([]table.Tag, error) {
 		}
 	}
 	if len(tags) > table.MaxTags {
-		return nil, apierr.Newf(apierr.LimitExceeded, "Too many tags: a table takes at most %d", table.MaxTags)
+		return nil, apierr.Invalid("One or more parameter values were invalid: Too many tags: a table takes at most %d", table.MaxTags)
 	}
 	return tags, nil
 }

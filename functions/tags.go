@@ -15,14 +15,15 @@ import (
 const maxTagRaces = 8
 
 func tagResource(c *call, in *wire.TagResourceInput) error {
+	if len(in.Tags) == 0 {
+		return apierr.Invalid("Atleast one Tag needs to be provided as Input.") // AWS's spelling
+	}
+	given, err := tagList(in.Tags)
+	if err != nil {
+		return err
+	}
 	return c.changeTags(in.ResourceArn.Value, func(tags []table.Tag) ([]table.Tag, error) {
-		if len(in.Tags) == 0 {
-			return nil, apierr.Invalid("Atleast one Tag needs to be provided as Input.") // AWS's spelling
-		}
-		added, err := tagList(in.Tags)
-		if err != nil {
-			return nil, err
-		}
+		added := slices.Clone(given)
 		for _, t := range tags {
 			if !slices.ContainsFunc(in.Tags, func(n wire.Tag) bool { return n.Key.Value == t.Key }) {
 				added = append(added, t)
@@ -33,10 +34,10 @@ func tagResource(c *call, in *wire.TagResourceInput) error {
 }
 
 func untagResource(c *call, in *wire.UntagResourceInput) error {
+	if len(in.TagKeys) == 0 {
+		return apierr.Invalid("Atleast one Tag Key needs to be provided as Input.") // AWS's spelling
+	}
 	return c.changeTags(in.ResourceArn.Value, func(tags []table.Tag) ([]table.Tag, error) {
-		if len(in.TagKeys) == 0 {
-			return nil, apierr.Invalid("Atleast one Tag Key needs to be provided as Input.") // AWS's spelling
-		}
 		return slices.DeleteFunc(slices.Clone(tags), func(t table.Tag) bool {
 			return slices.Contains(in.TagKeys, t.Key)
 		}), nil
@@ -82,7 +83,10 @@ func (c *call) changeTags(arn string, change func([]table.Tag) ([]table.Tag, err
 // taggedTable finds the table of a ResourceArn.
 func (c *call) taggedTable(arn string) (*table.Descriptor, error) {
 	name := tableName(arn)
-	if name == arn || !strings.HasPrefix(arn, "arn:") {
+	if !strings.HasPrefix(arn, "arn:") {
+		return nil, apierr.Invalid("ARNs must start with 'arn:': %s", arn)
+	}
+	if name == arn {
 		return nil, apierr.Invalid("Invalid TableArn: Invalid ResourceArn provided as input %s", arn)
 	}
 	d, err := c.backend.DescribeTable(c.ctx, name)

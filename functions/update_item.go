@@ -7,6 +7,7 @@ import (
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
 	"antipode/regionnode/expr"
+	"antipode/regionnode/item"
 	"antipode/regionnode/table"
 )
 
@@ -85,6 +86,9 @@ func update(in *wire.UpdateItemInput, s *expr.Substitutions) (*expr.Update, erro
 	}
 	m := make(map[string]expr.LegacyUpdate, len(in.AttributeUpdates))
 	for _, e := range in.AttributeUpdates {
+		if err := item.CheckName(e.Key); err != nil {
+			return nil, err
+		}
 		m[e.Key] = expr.LegacyUpdate{Action: e.Value.Action.Value, Value: e.Value.Value}
 	}
 	return expr.FromAttributeUpdates(m)

@@ -18,6 +18,9 @@ func updateTable(c *call, in *wire.UpdateTableInput) error {
 	if old.Status != table.Active {
 		return inUse(old)
 	}
+	if err := refuseManyOnline(in.GlobalSecondaryIndexUpdates); err != nil {
+		return err
+	}
 	d := old.Clone()
 	for _, change := range []func(*table.Descriptor, *wire.UpdateTableInput) error{
 		c.changeBilling, c.changeIndexes, c.changeStream, c.changeClass, changeTheRest,
@@ -47,10 +50,13 @@ func checkUpdate(in *wire.UpdateTableInput) error {
 	case in.VectorIndexUpdates != nil:
 		return apierr.Invalid("One or more parameter values were invalid: VectorIndexUpdates are not supported")
 	}
-	if in.BillingMode.Set || in.ProvisionedThroughput != nil || in.GlobalSecondaryIndexUpdates != nil ||
+	if in.BillingMode.Set || in.ProvisionedThroughput != nil || len(in.GlobalSecondaryIndexUpdates) > 0 ||
 		in.StreamSpecification != nil || in.SSESpecification != nil || in.ReplicaUpdates != nil || in.TableClass.Set ||
 		in.DeletionProtectionEnabled.Set || in.OnDemandThroughput != nil || in.WarmThroughput != nil {
-		return checkBillingUpdate(in)
+		if err := checkBillingUpdate(in); err != nil {
+			return err
+		}
+		return checkIndexUpdates(in.GlobalSecondaryIndexUpdates)
 	}
 	return apierr.Invalid("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, " +
 		"GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required")
@@ -60,7 +66,12 @@ func checkBillingUpdate(in *wire.UpdateTableInput) error {
 	if in.BillingMode.Value == payPerRequest {
 		return checkBilling(in.BillingMode.Value, in.ProvisionedThroughput)
 	}
-	return nil
+	if in.BillingMode.Value == provisioned && in.ProvisionedThroughput == nil {
+		return apierr.Invalid("One or more parameter values were invalid: " +
+			"ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
+	}
+	_, err := throughput(in.ProvisionedThroughput)
+	return err
 }
 
 // changeBilling changes the billing mode and the table's provisioned capacity.
@@ -75,9 +86,6 @@ func (c *call) changeBilling(d *table.Descriptor, in *wire.UpdateTableInput) err
 				d.Globals[i].Throughput = table.Throughput{}
 			}
 			return nil
-		}
-		if err := checkBilling(in.BillingMode.Value, in.ProvisionedThroughput); err != nil {
-			return err
 		}
 	}
 	if in.ProvisionedThroughput == nil {

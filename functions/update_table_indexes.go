@@ -2,6 +2,7 @@ package functions
 
 import (
 	"slices"
+	"strings"
 
 	"antipode/functions/wire"
 	"antipode/regionnode/apierr"
@@ -12,45 +13,125 @@ import (
 // created or deleted at a time.
 func (c *call) changeIndexes(d *table.Descriptor, in *wire.UpdateTableInput) error {
 	defined := attributes(in.AttributeDefinitions)
-	for i := range defined {
-		a := &defined[i]
-		if kind := d.AttributeType(a.Name); kind != "" {
-			a.Type = kind // defining it again changes nothing
-			continue
+	for _, a := range defined {
+		// Defining an attribute again changes nothing.
+		if d.AttributeType(a.Name) == "" {
+			d.Attributes = append(d.Attributes, a)
 		}
-		d.Attributes = append(d.Attributes, *a)
 	}
-	online := 0
 	for i := range in.GlobalSecondaryIndexUpdates {
 		u := &in.GlobalSecondaryIndexUpdates[i]
 		var err error
 		switch {
 		case u.Create != nil:
-			online++
 			err = createIndex(d, u.Create, defined)
 		case u.Delete != nil:
-			online++
 			err = deleteIndex(d, u.Delete.IndexName.Value)
-		case u.Update != nil:
-			err = c.updateIndex(d, u.Update)
 		default:
-			err = apierr.Invalid("One or more parameter values were invalid: " +
-				"One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, " +
-				"GlobalSecondaryIndexUpdate.Delete must not be null")
+			err = c.updateIndex(d, u.Update)
 		}
 		if err != nil {
 			return err
 		}
-	}
-	if online > 1 {
-		return apierr.New(apierr.LimitExceeded,
-			"Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table")
 	}
 	if err := checkIndexes(d); err != nil {
 		return err
 	}
 	dropUnused(d)
 	return nil
+}
+
+// checkIndexUpdates refuses changes of indexes that are none, or two of one
+// index.
+func checkIndexUpdates(updates []wire.GlobalSecondaryIndexUpdate) error {
+	const of = "GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete"
+	names := map[string]bool{}
+	for i := range updates {
+		var given []string
+		u := &updates[i]
+		if u.Update != nil {
+			given = append(given, u.Update.IndexName.Value)
+		}
+		if u.Create != nil {
+			given = append(given, u.Create.IndexName.Value)
+		}
+		if u.Delete != nil {
+			given = append(given, u.Delete.IndexName.Value)
+		}
+		switch {
+		case len(given) == 0:
+			return apierr.Invalid("One or more parameter values were invalid: One of %s must not be null", of)
+		case len(given) > 1:
+			return apierr.Invalid("One or more parameter values were invalid: Only one of %s can be specified", of)
+		case names[given[0]]:
+			return apierr.Invalid("One or more parameter values were invalid: "+
+				"Only one global secondary index update per index is allowed simultaneously. Index: %s", given[0])
+		}
+		names[given[0]] = true
+	}
+	return nil
+}
+
+// refuseManyOnline refuses to create or delete more than one index at a time.
+func refuseManyOnline(updates []wire.GlobalSecondaryIndexUpdate) error {
+	online := 0
+	for i := range updates {
+		if updates[i].Update == nil {
+			online++
+		}
+	}
+	if online > 1 {
+		return apierr.New(apierr.LimitExceeded,
+			"Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table")
+	}
+	return nil
+}
+
+// refuseRedefined refuses an index whose key attribute keys something else with
+// another type.
+func refuseRedefined(d *table.Descriptor, x *table.Index, defined []table.Attribute) error {
+	for _, name := range x.Key.Names() {
+		kind := d.AttributeType(name)
+		i := slices.IndexFunc(defined, func(a table.Attribute) bool { return a.Name == name })
+		if kind == "" || i < 0 || defined[i].Type == kind {
+			continue
+		}
+		typeOf := func(name string) string {
+			if i := slices.IndexFunc(defined, func(a table.Attribute) bool { return a.Name == name }); i >= 0 {
+				return defined[i].Type
+			}
+			return d.AttributeType(name)
+		}
+		return apierr.Invalid("One or more parameter values were invalid: Attributes cannot be redefined. "+
+			"Please check that your attribute has the same type as previously defined. Existing schema: %s New schema: %s",
+			schemaText(keyWith(d, name), d.AttributeType), schemaText(x.Key, typeOf))
+	}
+	return nil
+}
+
+// keyWith is the key that has the attribute already: the table's, or an index's.
+func keyWith(d *table.Descriptor, name string) table.KeySchema {
+	if !d.Key.Has(name) {
+		for _, list := range [2][]table.Index{d.Locals, d.Globals} {
+			for i := range list {
+				if list[i].Key.Has(name) {
+					return list[i].Key
+				}
+			}
+		}
+	}
+	return d.Key
+}
+
+// schemaText is a key schema as AWS prints it.
+func schemaText(k table.KeySchema, typeOf func(string) string) string {
+	var elements []string
+	for n, names := range [2][]string{k.Hash, k.Range} {
+		for _, name := range names {
+			elements = append(elements, "SchemaElement: key{"+name+":"+typeOf(name)+":"+[2]string{"HASH", "RANGE"}[n]+"}")
+		}
+	}
+	return "Schema:[" + strings.Join(elements, ", ") + "]"
 }
 
 // createIndex adds an index, whose key attributes the same request must define,
@@ -63,6 +144,9 @@ func createIndex(d *table.Descriptor, in *wire.CreateGlobalSecondaryIndexAction,
 	x, err := globalIndex(&globalSpec{name, in.KeySchema, in.Projection, in.ProvisionedThroughput,
 		in.OnDemandThroughput, in.WarmThroughput}, defined, d.BillingMode)
 	if err != nil {
+		return err
+	}
+	if err := refuseRedefined(d, &x, defined); err != nil {
 		return err
 	}
 	x.Backfilling = true

@@ -58,7 +58,7 @@ var allowed = map[string][]string{
 	"localstack/conformance":  {"localstack/cluster"},
 	"localstack/chaos":        {"localstack/chaos/history", "localstack/cluster", "regionnode/node", "regionnode/table"},
 	"localstack/bench":        {"localstack/cluster"},
-	"localstack/cmd/antipode": {"localstack/…", "functions", "regionnode", "regionnode/client", "regionnode/node"},
+	"localstack/cmd/antipode": {"localstack/…", "functions", "regionnode", "regionnode/client", "regionnode/node", "regionnode/table"},
 	"infra":                   {},
 
 	// history judges what clients saw, in tests of partitions too.

@@ -188,13 +188,12 @@ func (c *checker) types(n *node) error {
 		return c.operandTypes(n, func(k item.Kind) bool { return k == item.N })
 	case opListAppend:
 		return c.operandTypes(n, func(k item.Kind) bool { return k == item.L })
-	case opAttributeExists, opAttributeNotExists, opIfNotExists, opAttributeType:
+	case opAttributeExists, opAttributeNotExists, opIfNotExists:
 		if n.args[0].op != opPath {
 			return c.kind.invalid("Operator or function requires a document path; operator or function: %s", n.op)
 		}
-		if n.op == opAttributeType {
-			return c.typeName(&n.args[1])
-		}
+	case opAttributeType: // of a path, or of any other operand
+		return c.typeName(&n.args[1])
 	}
 	return nil
 }

@@ -76,7 +76,11 @@ func legacyComparison(name, operator string, values []item.Value) (node, error) 
 		n.args = append(n.args, node{op: opValue, val: v})
 	}
 	if o.negate {
-		n = node{op: opNot, args: []node{n}}
+		// An attribute that is missing neither contains nor lacks anything.
+		path := node{op: opPath, path: Path{Name: name}}
+		n = node{op: opAnd, args: []node{
+			{op: opAttributeExists, args: []node{path}}, {op: opNot, args: []node{n}},
+		}}
 	}
 	return n, nil
 }

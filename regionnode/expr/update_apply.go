@@ -177,6 +177,9 @@ func sum(o op, a, b item.Value) (item.Value, error) {
 	if err != nil {
 		var fault *item.ValueError
 		if errors.As(err, &fault) {
+			if fault.Fault == item.Precision {
+				fault = &item.ValueError{Fault: item.Overflow} // as DynamoDB calls it here
+			}
 			return item.Value{}, apierr.Invalid("%s", fault.Current())
 		}
 		return item.Value{}, err

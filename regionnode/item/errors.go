@@ -25,7 +25,22 @@ const (
 	TooDeep                           // nested deeper than 32 levels
 	NullElement                       // a list or set with a null in it
 	EmptyName                         // an attribute or map entry without a name
+	LongName                          // a name of more than MaxNameSize bytes
 )
+
+// MaxNameSize bounds the name of an attribute or map entry, in bytes.
+const MaxNameSize = 65535
+
+// CheckName refuses a name that no attribute can have: with a *ValueError.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return &ValueError{Fault: EmptyName}
+	case len(name) > MaxNameSize:
+		return &ValueError{Fault: LongName}
+	}
+	return nil
+}
 
 // ValueError refuses a value: a ValidationException. DynamoDB checks values in
 // one of two layers, and words some faults differently in each: PutItem,
@@ -65,6 +80,7 @@ const (
 	msgEmptyBS    = msgInvalid + "Binary sets should not be empty"
 	msgNullInSet  = msgInvalid + "An string set may not have a null string as a member"
 	msgEmptyName  = "Empty attribute name"
+	msgLongName   = msgInvalid + "Attribute name is too large, must be less than 65536 bytes"
 	msgTooDeep    = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 )
 
@@ -127,6 +143,8 @@ func (e *ValueError) message() string {
 		return msgTooDeep
 	case EmptyName:
 		return msgEmptyName
+	case LongName:
+		return msgLongName
 	case NullElement:
 		if e.Set == SS {
 			return msgNullInSet

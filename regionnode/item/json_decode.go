@@ -113,8 +113,11 @@ func (d *decoder) item(level int) (Item, error) {
 			}
 			continue
 		}
-		if name == "" {
+		switch {
+		case name == "":
 			d.refuse(&ValueError{Fault: EmptyName}, level)
+		case len(name) > MaxNameSize:
+			d.refuse(&ValueError{Fault: LongName}, level)
 		}
 		v, err := d.value(level)
 		if err != nil {
