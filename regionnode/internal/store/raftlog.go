@@ -51,28 +51,58 @@ func CreateRaftLog(b *pebble.Batch, id table.PartitionID, start, startTerm uint6
 	return b.Set(keys.HardState(id), encodeHard(hard), nil)
 }
 
+// ReplaceRaftLog adds to in an empty log that begins behind start, with its hard
+// state, in place of the one that is there. Reload it once in is committed.
+func ReplaceRaftLog(in *Incoming, id table.PartitionID, start, startTerm uint64, hard HardState) error {
+	for _, span := range keys.ReplicaSpans(id) {
+		if !span.Contains(keys.HardState(id)) {
+			continue
+		}
+		if err := in.Replace(span, false); err != nil {
+			return err
+		}
+	}
+	if err := in.Set(keys.HardState(id), encodeHard(hard)); err != nil {
+		return err
+	}
+	return in.Set(keys.LogStart(id), encodeStart(start, startTerm))
+}
+
 // OpenRaftLog reads a log's bounds and hard state.
 func (s *Store) OpenRaftLog(id table.PartitionID) (*RaftLog, HardState, error) {
 	l := &RaftLog{store: s, id: id}
-	raw, err := s.GetCopy(keys.LogStart(id))
+	hard, err := l.Reload()
 	if err != nil {
 		return nil, HardState{}, err
 	}
-	if l.start, l.startTerm, err = decodeStart(raw); err != nil {
-		return nil, HardState{}, fmt.Errorf("start of raft log of partition %d: %w", id, err)
+	return l, hard, nil
+}
+
+// Reload reads bounds and hard state again, while no append is under way.
+func (l *RaftLog) Reload() (HardState, error) {
+	raw, err := l.store.GetCopy(keys.LogStart(l.id))
+	if err != nil {
+		return HardState{}, err
 	}
-	if raw, err = s.GetCopy(keys.HardState(id)); err != nil {
-		return nil, HardState{}, err
+	start, startTerm, err := decodeStart(raw)
+	if err != nil {
+		return HardState{}, fmt.Errorf("start of raft log of partition %d: %w", l.id, err)
+	}
+	if raw, err = l.store.GetCopy(keys.HardState(l.id)); err != nil {
+		return HardState{}, err
 	}
 	hard, err := decodeHard(raw)
 	if err != nil {
-		return nil, HardState{}, fmt.Errorf("hard state of partition %d: %w", id, err)
+		return HardState{}, fmt.Errorf("hard state of partition %d: %w", l.id, err)
 	}
-	if l.last, err = s.lastIndex(id, l.start); err != nil {
-		return nil, HardState{}, err
+	last, err := l.store.lastIndex(l.id, start)
+	if err != nil {
+		return HardState{}, err
 	}
-	l.written = l.last
-	return l, hard, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.start, l.startTerm, l.last, l.written, l.size = start, startTerm, last, last, 0
+	return hard, nil
 }
 
 func (s *Store) lastIndex(id table.PartitionID, start uint64) (uint64, error) {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"antipode/regionnode/internal/keys"
@@ -52,6 +54,11 @@ type Config struct {
 type Store struct {
 	db   *pebble.DB
 	loop appendLoop
+
+	fs       vfs.FS
+	dir      string
+	tables   sstable.WriterOptions // of incoming files
+	incoming atomic.Uint64         // Incomings so far
 }
 
 // Open opens the store, or makes it when the directory is empty.
@@ -62,11 +69,18 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	db, err := pebble.Open(cfg.Dir, options(cfg))
+	s := &Store{fs: cfg.FS, dir: cfg.Dir}
+	if err := s.forgetIncoming(); err != nil {
+		return nil, err
+	}
+	opts := options(cfg)
+	db, err := pebble.Open(cfg.Dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
 	}
-	s := &Store{db: db}
+	s.db = db
+	opts.EnsureDefaults()
+	s.tables = opts.MakeWriterOptions(len(opts.Levels)-1, db.TableFormat())
 	s.loop.start(db)
 	return s, nil
 }
