@@ -59,6 +59,7 @@ const (
 	clockBoundName = "clock-bound"
 	nodeEpochName  = "node-epoch"
 	brokenName     = "broken/"
+	replicaName    = "replica/"
 )
 
 // Identity holds the node's id and region.
@@ -86,6 +87,12 @@ func BrokenPartition(key []byte) (table.PartitionID, bool) {
 
 // NodeEpoch counts the node's starts.
 func NodeEpoch() []byte { return local(nodeEpochName) }
+
+// ReplicaPast holds what the node remembers of its replicas of a partition, also
+// when none is left.
+func ReplicaPast(id table.PartitionID) []byte {
+	return binary.BigEndian.AppendUint64(local(replicaName), uint64(id))
+}
 
 func local(name string) []byte { return append([]byte{localPrefix}, name...) }
 

@@ -26,6 +26,8 @@ type applier struct {
 
 	// spec is the new descriptor, nil when the entry changes none.
 	spec *Spec
+	// change is what raft is to be told of its members, nil for nothing.
+	change *pb.ConfChangeV2
 	// current are the readers' positions before the entry; positions the ones
 	// after it, nil when it changes none.
 	current, positions map[replication.Region]replication.Position
@@ -52,17 +54,17 @@ type applier struct {
 
 // apply carries out one committed entry and answers who waits for it.
 func (p *Partition) apply(e *pb.Entry) error {
-	if e.GetType() != pb.EntryNormal {
-		return fmt.Errorf("entry of kind %v", e.GetType())
+	data, err := payload(e)
+	if err != nil {
+		return err
 	}
 	a := applier{store: p.host.cfg.Store, log: p.storage.log, id: p.id, view: p.view(), state: p.state, current: p.applied.positions, transactions: &p.transactions, tally: p.tally}
 	a.batch = a.store.NewBatch()
 	a.state.Index, a.state.Term = e.GetIndex(), e.GetTerm()
 	var h header
 	dropped := false
-	if data := e.GetData(); len(data) > 0 {
+	if len(data) > 0 {
 		var effects []byte
-		var err error
 		if h, effects, err = decodeHeader(data); err != nil {
 			return fmt.Errorf("decode: %w", err)
 		}
@@ -80,14 +82,19 @@ func (p *Partition) apply(e *pb.Entry) error {
 			}
 		}
 	}
+	if err := p.reconfigure(e, &a, dropped); err != nil {
+		return err
+	}
 	if err := a.finish(); err != nil {
 		return err
 	}
 	if err := p.show(&a); err != nil {
 		return err
 	}
-	if len(e.GetData()) > 0 {
+	if len(data) > 0 {
 		p.answer(h, &a, dropped)
+	} else {
+		p.answerRefused(e.GetTerm())
 	}
 	p.becomeReady(e.GetTerm())
 	return nil
@@ -136,6 +143,9 @@ func (p *Partition) show(a *applier) error {
 	}
 	p.showMarks(a)
 	p.publish(a)
+	if a.change != nil {
+		p.reconfigured()
+	}
 	if a.spec != nil && a.spec.Epoch.Range != a.view.spec.Epoch.Range {
 		p.dropOutdated()
 	}
@@ -165,6 +175,15 @@ func (p *Partition) answer(h header, a *applier, dropped bool) {
 		}
 	}
 	f.finish(p, nil)
+}
+
+// answerRefused tells who wanted a change of members that raft has put an empty
+// entry in its place.
+func (p *Partition) answerRefused(term uint64) {
+	if len(p.flights) > 0 && p.flights[0].term == term && p.flights[0].writes[0].members {
+		p.flights[0].finish(p, errNotApplied)
+		p.flights = p.flights[1:]
+	}
 }
 
 // becomeReady lets the leader evaluate once an entry of its own term is applied:
@@ -232,6 +251,12 @@ func (a *applier) one(kind byte, d *decoder) error {
 		return a.split(d)
 	case fenceEffect:
 		return a.fence(d)
+	case membersEffect:
+		return a.putMembers(d)
+	case leaveEffect:
+		return a.putLeave()
+	case preferEffect:
+		return a.putPrefer(d)
 	}
 	return errors.New("unknown")
 }

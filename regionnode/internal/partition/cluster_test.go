@@ -40,11 +40,19 @@ type cluster struct {
 	// clock is a node's, where the test has time of its own: then it also ticks
 	// and delivers.
 	clock func(*clusterNode) time.Duration
+	// intercept is in the way of snapshots' parts, nil for nothing.
+	intercept sendFunc
+	// wrap is put around the disks of nodes that start, nil for nothing.
+	wrap func(vfs.FS) vfs.FS
 }
+
+// sendFunc carries a part of a snapshot.
+type sendFunc func(ctx context.Context, to table.NodeID, part []byte) ([]byte, error)
 
 type clusterNode struct {
 	id    table.NodeID
 	fs    *vfs.MemFS
+	disk  vfs.FS // fs, or what wrap made of it
 	store *store.Store
 	host  atomic.Pointer[partition.Host]
 	inbox chan delivery
@@ -78,7 +86,7 @@ func newLively(t testing.TB, n int, support time.Duration, change ...func(*parti
 func (c *cluster) makeNodes(n int) {
 	for i := range n {
 		id := table.NodeID(i + 1)
-		c.nodes[id] = &clusterNode{id: id, fs: vfs.NewMem(), inbox: make(chan delivery, 1<<14)}
+		c.nodes[id] = &clusterNode{id: id, fs: vfs.NewCrashableMem(), inbox: make(chan delivery, 1<<14)}
 	}
 	for _, node := range c.nodes {
 		c.start(node)
@@ -94,7 +102,10 @@ func (c *cluster) start(n *clusterNode) {
 	c.t.Helper()
 	n.stop = make(chan struct{})
 	var err error
-	if n.store, err = store.Open(store.Config{Dir: "db", FS: n.fs}); err != nil {
+	if n.disk = n.fs; c.wrap != nil {
+		n.disk = c.wrap(n.fs)
+	}
+	if n.store, err = store.Open(store.Config{Dir: "db", FS: n.disk}); err != nil {
 		c.t.Fatal(err)
 	}
 	clock, err := hlc.New(hlc.Config{})
@@ -104,7 +115,8 @@ func (c *cluster) start(n *clusterNode) {
 	config := partition.Config{
 		Node: n.id, Region: "us-east-1", Store: n.store, Clock: clock,
 		TickInterval: -1, RaftLogBytes: 64 << 10,
-		Send: func(to table.NodeID, id table.PartitionID, msgs [][]byte) { c.send(n.id, to, id, msgs) },
+		Send:         func(to table.NodeID, id table.PartitionID, msgs [][]byte) { c.send(n.id, to, id, msgs) },
+		SendSnapshot: c.interceptable(c.sendSnapshot(n.id)),
 		OnChange: func(partition.Status) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -177,6 +189,41 @@ func (c *cluster) send(from, to table.NodeID, id table.PartitionID, msgs [][]byt
 		case n.inbox <- delivery{from, id, m}:
 		default: // a full network loses messages
 		}
+	}
+}
+
+func (c *cluster) interceptable(deliver sendFunc) sendFunc {
+	return func(ctx context.Context, to table.NodeID, part []byte) ([]byte, error) {
+		c.mu.Lock()
+		intercept := c.intercept
+		c.mu.Unlock()
+		if intercept != nil {
+			return intercept(ctx, to, part)
+		}
+		return deliver(ctx, to, part)
+	}
+}
+
+func (c *cluster) setIntercept(f sendFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.intercept = f
+}
+
+// sendSnapshot is the network for snapshots of one node.
+func (c *cluster) sendSnapshot(from table.NodeID) sendFunc {
+	return func(ctx context.Context, to table.NodeID, part []byte) ([]byte, error) {
+		c.mu.Lock()
+		cut := c.cut[from] || c.cut[to]
+		c.mu.Unlock()
+		if cut {
+			return nil, errors.New("cut")
+		}
+		host := c.nodes[to].host.Load()
+		if host == nil {
+			return nil, errors.New("down")
+		}
+		return host.ReceiveSnapshot(ctx, part)
 	}
 }
 

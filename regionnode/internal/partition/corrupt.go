@@ -48,7 +48,10 @@ func (p *Partition) Condemn(round string) {
 func (h *Host) Corruption(start, end []byte, err error) {
 	for _, p := range h.Partitions() {
 		spec := p.view().spec
-		spans := append(keys.ReplicaSpans(p.id), keys.DataSpans(spec.Table, spec.hashes())...)
+		spans := keys.ReplicaSpans(p.id)
+		if !spec.waiting() {
+			spans = append(spans, keys.DataSpans(spec.Table, spec.hashes())...)
+		}
 		for _, s := range spans {
 			if bytes.Compare(s.Start, end) <= 0 && bytes.Compare(start, s.End) < 0 || end == nil {
 				p.corrupt(err)

@@ -115,7 +115,7 @@ func (p *Partition) tellResigned() {
 // member, because what this node knows of them has changed.
 func (h *Host) PeersChanged(nodes []table.NodeID) {
 	for _, p := range h.Partitions() {
-		if !slices.ContainsFunc(p.view().spec.Members, func(m table.NodeID) bool { return slices.Contains(nodes, m) }) {
+		if !slices.ContainsFunc(nodes, p.view().spec.heldBy) {
 			continue
 		}
 		p.inbox.mu.Lock()
@@ -132,9 +132,12 @@ func (h *Host) Peers() []table.NodeID {
 	defer h.mu.RUnlock()
 	var out []table.NodeID
 	for _, p := range h.partitions {
-		for _, m := range p.view().spec.Members {
-			if m != h.cfg.Node && !slices.Contains(out, m) {
-				out = append(out, m)
+		spec := p.view().spec
+		for _, members := range [][]table.NodeID{spec.Members, spec.Learners, spec.Outgoing} {
+			for _, m := range members {
+				if m != h.cfg.Node && !slices.Contains(out, m) {
+					out = append(out, m)
+				}
 			}
 		}
 	}

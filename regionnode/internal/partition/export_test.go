@@ -16,3 +16,16 @@ func (p *Partition) Leased() bool {
 	r := p.role.Load()
 	return r.ready && p.leased(r)
 }
+
+// CutLog has the raft log cut off at what is applied, whoever lacks it.
+func (p *Partition) CutLog() {
+	for start, at := uint64(0), p.Status().Applied; start < at; start, _ = p.storage.log.Start() {
+		if p.onRound(p.host.ctx, func() {
+			if r := p.role.Load(); r.ready && !p.truncating {
+				p.truncateAt(r, p.state.Index)
+			}
+		}) != nil {
+			return
+		}
+	}
+}

@@ -33,6 +33,13 @@ type Config struct {
 	// Send carries messages to a member on another node; it must not block and
 	// may lose them. nil when every partition has this node as its only member.
 	Send func(to table.NodeID, partition table.PartitionID, msgs [][]byte)
+	// SendSnapshot carries one part of a snapshot to a member's ReceiveSnapshot and
+	// returns its answer. It is called by one goroutine, for one part after the
+	// other. nil: members that lack what the log has no more stay behind.
+	SendSnapshot func(ctx context.Context, to table.NodeID, part []byte) ([]byte, error)
+	// SnapshotRate bounds the bytes of snapshots sent in a second, 64 MB when 0;
+	// a part has about SnapshotPart bytes, 1 MB when 0.
+	SnapshotRate, SnapshotPart uint64
 	// TickInterval is raft's tick, 100 ms when 0. Leaders send heartbeats every
 	// HeartbeatTicks, 1 when 0, and elections start after once to twice
 	// ElectionTicks, 10 when 0, without one. Two members that choose the same tick
@@ -82,6 +89,12 @@ func (c *Config) fill() error {
 	if c.Send == nil {
 		c.Send = func(table.NodeID, table.PartitionID, [][]byte) {}
 	}
+	if c.SnapshotRate == 0 {
+		c.SnapshotRate = 64 << 20
+	}
+	if c.SnapshotPart == 0 {
+		c.SnapshotPart = 1 << 20
+	}
 	if c.TickInterval == 0 {
 		c.TickInterval = 100 * time.Millisecond
 	}
@@ -130,6 +143,10 @@ type Host struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+	// callers counts those inside ReceiveSnapshot.
+	callers  sync.WaitGroup
+	sender   sender
+	receiver receiver
 
 	mu         sync.RWMutex
 	closed     bool
@@ -159,6 +176,7 @@ func NewHost(cfg Config) (*Host, error) {
 		changing:   make(map[table.PartitionID]chan struct{}),
 		broken:     make(map[table.PartitionID]string),
 	}
+	h.sender.wake = make(chan struct{}, 1)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	specs, err := h.recorded()
 	if err == nil {
@@ -178,6 +196,9 @@ func NewHost(cfg Config) (*Host, error) {
 			_ = h.Close() // the first fault tells more
 			return nil, err
 		}
+	}
+	if cfg.SendSnapshot != nil {
+		h.tasks.Go(h.sendSnapshots)
 	}
 	if cfg.TickInterval > 0 {
 		h.tasks.Go(h.tickForever)
@@ -276,7 +297,11 @@ func (h *Host) Create(ctx context.Context, spec Spec) error {
 		return nil
 	}
 	spec.followStreams(0)
-	if err := h.record(&spec); err != nil {
+	past, err := h.past(spec.ID)
+	if err == nil {
+		err = h.recordFrom(&spec, appliedState{Index: firstIndex, Term: firstTerm}, past)
+	}
+	if err != nil {
 		return fmt.Errorf("create partition %d: %w", spec.ID, err)
 	}
 	p, err := h.open(&spec, false)
@@ -286,17 +311,9 @@ func (h *Host) Create(ctx context.Context, spec Spec) error {
 	return err
 }
 
-// record writes what a new replica starts from.
-func (h *Host) record(spec *Spec) error {
-	b := h.cfg.Store.NewBatch()
-	if err := recordReplica(b, spec, &appliedState{Index: firstIndex, Term: firstTerm}); err != nil {
-		return err
-	}
-	return h.cfg.Store.Sync(b)
-}
-
-// recordReplica adds to b what a new replica starts from.
-func recordReplica(b *pebble.Batch, spec *Spec, state *appliedState) error {
+// recordReplica adds to b what a new replica starts from, with what the node
+// remembers of earlier ones.
+func recordReplica(b *pebble.Batch, spec *Spec, state *appliedState, past replicaPast) error {
 	raw, err := encodeSpec(spec)
 	if err != nil {
 		return err
@@ -307,13 +324,21 @@ func recordReplica(b *pebble.Batch, spec *Spec, state *appliedState) error {
 	if err := b.Set(keys.Applied(spec.ID), state.append(nil), nil); err != nil {
 		return err
 	}
-	hard := store.HardState{Term: firstTerm, Commit: firstIndex}
-	return store.CreateRaftLog(b, spec.ID, firstIndex, firstTerm, hard)
+	hard := store.HardState{Term: state.Term, Commit: state.Index}
+	if past.term >= hard.Term {
+		hard.Term, hard.Vote = past.term, past.vote
+	}
+	return store.CreateRaftLog(b, spec.ID, state.Index, state.Term, hard)
 }
 
 // Destroy removes this node's replica with all its data, durably. A partition
-// that is not here is gone already.
+// that is not here is gone already. A replica that is made here later remembers
+// how this one has voted.
 func (h *Host) Destroy(ctx context.Context, id table.PartitionID) error {
+	return h.destroy(ctx, id, func(*Partition, replicaPast) error { return nil })
+}
+
+func (h *Host) destroy(ctx context.Context, id table.PartitionID, may func(*Partition, replicaPast) error) error {
 	release, err := h.claim(ctx, id)
 	if err != nil {
 		return err
@@ -323,14 +348,30 @@ func (h *Host) Destroy(ctx context.Context, id table.PartitionID) error {
 	if !ok {
 		return nil
 	}
+	past, err := h.past(id)
+	if err == nil {
+		err = may(p, past)
+	}
+	if err != nil {
+		return err
+	}
 	h.mu.Lock()
 	delete(h.partitions, id)
 	delete(h.ticked, id)
 	h.mu.Unlock()
 	p.close()
-	spec := p.view().spec
+	h.mu.Lock()
+	delete(h.broken, id)
+	h.mu.Unlock()
+	past.term, past.vote = p.writtenHard.Term, p.writtenHard.Vote
 	b := h.cfg.Store.NewBatch()
-	for _, span := range append(keys.ReplicaSpans(id), keys.DataSpans(spec.Table, spec.hashes())...) {
+	if err := b.Set(keys.ReplicaPast(id), past.append(nil), nil); err != nil {
+		return fmt.Errorf("destroy partition %d: %w", id, err)
+	}
+	if err := b.Delete(keys.Broken(id), nil); err != nil {
+		return fmt.Errorf("destroy partition %d: %w", id, err)
+	}
+	for _, span := range append(keys.ReplicaSpans(id), h.ownSpans(p.view().spec)...) {
 		if err := b.DeleteRange(span.Start, span.End, nil); err != nil {
 			return fmt.Errorf("destroy partition %d: %w", id, err)
 		}
@@ -421,6 +462,8 @@ func (h *Host) Close() error {
 	h.mu.Unlock()
 	h.cancel()
 	h.tasks.Wait()
+	h.callers.Wait()
+	h.receiver.drop()
 	for _, p := range h.Partitions() {
 		p.close()
 	}

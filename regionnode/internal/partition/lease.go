@@ -162,11 +162,45 @@ func (p *Partition) admits(m *pb.Message) bool {
 // bound tells whether an earlier life of this replica may have promised what
 // still holds.
 func (p *Partition) bound() bool {
+	if p.keeps() {
+		return true
+	}
 	if !p.rest.recovered {
 		return false
 	}
 	p.rest.recovered = p.host.cfg.Liveness != nil && p.host.cfg.Liveness.Free() > 0
 	return p.rest.recovered
+}
+
+// keepPromise remembers, before the replica forgets whom it follows, that it may
+// have promised to.
+func (p *Partition) keepPromise() {
+	if lead := p.role.Load().leader; lead != 0 && lead != p.host.cfg.Node {
+		p.rest.kept.leader, p.rest.kept.support = lead, p.supports(lead)
+	}
+}
+
+// keeps tells whether such a promise stands. Once the replica follows somebody
+// again, it does so under the promises that it makes then.
+func (p *Partition) keeps() bool {
+	k := &p.rest.kept
+	if k.support == 0 {
+		return false
+	}
+	if p.role.Load().leader != 0 || p.host.cfg.Liveness.Support(k.leader) != k.support {
+		k.leader, k.support = 0, 0
+	}
+	return k.support != 0
+}
+
+// reconfigured takes note of other members: what those who are gone have agreed
+// to counts no more.
+func (p *Partition) reconfigured() {
+	spec := p.view().spec
+	p.rest.followers = slices.DeleteFunc(p.rest.followers, func(f follower) bool { return !spec.heldBy(f.peer.Node()) })
+	if p.host.cfg.Liveness != nil {
+		p.voters()
+	}
 }
 
 // giveLeaseUp ends the lease for the rest of the term: another member is about

@@ -13,10 +13,12 @@ func (p *Partition) maintain(ticked bool) {
 		p.forgetMembers()
 		return
 	}
-	if ticked && !p.solo() {
+	p.leaveJoint(r)
+	if ticked && !p.alone() {
 		p.watchMembers()
 		p.handOver()
 		p.settle()
+		p.tickSnapshots()
 		if p.flush(); p.raft.HasReady() {
 			p.host.scheduler.notify(p)
 		}
@@ -29,19 +31,30 @@ func (p *Partition) maintain(ticked bool) {
 	}
 }
 
-// proposeTruncate cuts the raft log off below what every member has. For one
-// that is away the log is kept up to a size; beyond that the member is stranded.
+// proposeTruncate cuts the raft log off below what every member has, or gets by
+// a snapshot. For one that is away the log is kept up to a size; beyond that the
+// member is stranded and gets a snapshot when it is back.
 func (p *Partition) proposeTruncate(r *role) {
 	index := p.state.Index
+	start, _ := p.storage.log.Start()
 	full := p.storage.log.Size() >= p.host.cfg.MaxRaftLogBytes
 	p.raft.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-		if !full || !p.away(id) {
+		switch pinned, ok := p.snapshots.pinned[id]; {
+		case ok:
+			index = min(index, max(pinned, pr.Match))
+		case pr.State == tracker.StateSnapshot, pr.Match > 0 && pr.Match < start && p.host.cfg.SendSnapshot != nil:
+			// It gets one of a later state than now.
+		case !full || !p.away(id):
 			index = min(index, pr.Match)
 		}
 	})
-	if start, _ := p.storage.log.Start(); index <= start {
-		return
+	if index > start {
+		p.truncateAt(r, index)
 	}
+}
+
+// truncateAt proposes to cut the log off up to an applied index.
+func (p *Partition) truncateAt(r *role, index uint64) {
 	term, err := p.storage.Term(index)
 	if err != nil {
 		p.warn("term of entry to truncate at: " + err.Error())

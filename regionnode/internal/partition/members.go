@@ -22,10 +22,14 @@ const (
 // members is what a leader notes of the others, from tick to tick; the round's.
 type members struct {
 	silent map[uint64]int // ticks since a member was heard of
-	seen   membership     // as published
+	heard  map[uint64]bool
+	seen   membership // as published
 	// led counts ticks since this leadership began, or since the last hand-over
-	// was tried. handing counts down while one is under way.
+	// was tried. handing counts down while one, to the member to, is under way;
+	// handed are closed at its end.
 	led, handing int
+	to           uint64
+	handed       []chan struct{}
 }
 
 // membership is what a leader tells of the members that are not well.
@@ -42,7 +46,7 @@ func (m *membership) equal(o *membership) bool {
 func (p *Partition) watchMembers() {
 	m := &p.members
 	if m.silent == nil {
-		m.silent = map[uint64]int{}
+		m.silent, m.heard = map[uint64]int{}, map[uint64]bool{}
 	}
 	m.led++
 	start, _ := p.storage.log.Start()
@@ -52,7 +56,7 @@ func (p *Partition) watchMembers() {
 			return
 		}
 		if m.silent[id]++; pr.RecentActive {
-			m.silent[id] = 0
+			m.silent[id], m.heard[id] = 0, true
 		}
 		if p.away(id) {
 			now.away = append(now.away, table.NodeID(id))
@@ -67,7 +71,7 @@ func (p *Partition) watchMembers() {
 		return
 	}
 	if len(now.stranded) > len(m.seen.stranded) {
-		p.host.cfg.Log.Error("a member lacks entries that the raft log has no more: it cannot catch up",
+		p.host.cfg.Log.Warn("a member lacks entries that the raft log has no more: it needs a snapshot",
 			"partition", p.id, "members", now.stranded)
 	}
 	m.seen = now
@@ -76,6 +80,7 @@ func (p *Partition) watchMembers() {
 
 // forgetMembers ends what a leader knows.
 func (p *Partition) forgetMembers() {
+	p.members.endHanding()
 	if p.members.silent == nil {
 		return
 	}
@@ -93,23 +98,32 @@ func (p *Partition) away(id uint64) bool {
 // in flight end first, so that nobody's outcome becomes unknown.
 func (p *Partition) handOver() {
 	m := &p.members
-	to := uint64(p.view().spec.Members[0])
 	if m.handing > 0 {
 		if m.handing--; m.handing == 0 {
-			m.led = 0 // it did not work: writes go on here
+			m.endHanding() // it did not work: writes go on here
 		}
 		return
 	}
-	if to == uint64(p.host.cfg.Node) || p.gate != nil || m.led < handElections*p.host.cfg.ElectionTicks || m.silent[to] > 0 {
+	spec := p.view().spec
+	to := uint64(spec.Members[0])
+	if len(spec.Outgoing) > 0 || p.gate != nil {
 		return
 	}
-	last, _ := p.storage.LastIndex()
-	p.raft.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-		// A few entries behind is what a busy partition's members always are.
-		if id == to && pr.State == tracker.StateReplicate && pr.Match+1024 > last && p.host.elections.turn() {
-			m.handing = p.host.cfg.ElectionTicks
-		}
-	})
+	if to == uint64(p.host.cfg.Node) || m.led < handElections*p.host.cfg.ElectionTicks || m.silent[to] > 0 {
+		return
+	}
+	if p.caughtUp(table.NodeID(to)) && p.host.elections.turn() {
+		p.hand(table.NodeID(to))
+	}
+}
+
+// endHanding tells who waits for a hand-over that it has ended.
+func (m *members) endHanding() {
+	m.led, m.handing = 0, 0
+	for _, ended := range m.handed {
+		close(ended)
+	}
+	m.handed = nil
 }
 
 // handing tells whether writes wait for another leader; once none is in flight
@@ -119,7 +133,7 @@ func (p *Partition) handing() bool {
 		return false
 	}
 	if len(p.flights) == 0 && p.appending == 0 && p.raft.BasicStatus().LeadTransferee == 0 {
-		p.raft.TransferLeader(uint64(p.view().spec.Members[0]))
+		p.raft.TransferLeader(p.members.to)
 	}
 	return true
 }

@@ -38,6 +38,8 @@ type Partition struct {
 	// unparking: a goroutine applies parked records.
 	unparking atomic.Bool
 	scrubs    scrubs
+	// made is the Epoch.Members that this replica was made for (replicaPast).
+	made atomic.Uint32
 	// transactions that have marked keys here, as applied.
 	transactions transactions
 	load         load
@@ -48,6 +50,7 @@ type Partition struct {
 	writtenHard store.HardState // newest handed to the append loop
 	appending   int             // appends with entries that are not durable yet
 	truncating  bool            // a truncateEffect is proposed
+	leaving     *proposal       // of a leaveEffect, nil for none
 	flights     []flight
 	members     members
 	rest        rest
@@ -56,6 +59,8 @@ type Partition struct {
 	gate        *gate  // writes wait for a split; nil when they do not
 	tally       *tally // of what moves in a split; nil when none is under way
 	eager       int    // ticks for which it stands for election again and again
+	snapshots   snapshots
+	still       bool // a snapshot is being installed
 	state       appliedState
 	ended       bool
 	done        chan struct{} // closed when ended
@@ -86,6 +91,7 @@ type published struct {
 	positions map[replication.Region]replication.Position
 	logged    chan struct{} // closed at the next change record
 	raw       chan struct{} // closed at the next raw change
+	spec      chan struct{} // closed at the next change of the descriptor
 }
 
 // inbox collects what the next round takes in.
@@ -113,43 +119,85 @@ type intake struct {
 const maxTicks = 3
 
 func newPartition(h *Host, spec *Spec) (*Partition, error) {
-	p := &Partition{host: h, id: spec.ID, done: make(chan struct{})}
-	raw, err := h.cfg.Store.GetCopy(keys.Applied(spec.ID))
-	if err != nil {
-		return nil, err
-	}
-	if p.state, err = decodeApplied(raw); err != nil {
-		return nil, fmt.Errorf("applied state: %w", err)
-	}
 	log, hard, err := h.cfg.Store.OpenRaftLog(spec.ID)
 	if err != nil {
 		return nil, err
 	}
-	// A commit index is written lazily; what is applied is committed.
-	hard.Commit = max(hard.Commit, p.state.Index)
-	p.storage = &raftStorage{log: log, hard: hard, members: spec.Members}
-	p.writtenHard = hard
-	if err := h.cfg.Clock.Observe(p.state.Clock); err != nil {
-		return nil, err
-	}
-	if p.applied.positions, err = readPositions(h.cfg.Store, spec.ID); err != nil {
-		return nil, err
-	}
-	if err := p.loadMarks(spec); err != nil {
-		return nil, fmt.Errorf("marks of transactions: %w", err)
-	}
-	p.applied.state = p.state
-	p.applied.logged = make(chan struct{})
-	p.applied.raw = make(chan struct{})
-	p.settings.Store(&view{spec: spec, schema: newSchema(spec.Descriptor)})
-	p.role.Store(&role{term: hard.Term, changed: make(chan struct{})})
-	p.raft, err = raft.NewRawNode(raftConfig(&h.cfg, p.storage, p.state.Index, raftLogger{p}))
+	p := &Partition{host: h, id: spec.ID, done: make(chan struct{})}
+	p.storage = &raftStorage{p: p, log: log}
+	past, err := h.past(spec.ID)
 	if err != nil {
-		return nil, fmt.Errorf("start raft: %w", err)
+		return nil, fmt.Errorf("what is remembered of replicas: %w", err)
 	}
+	p.made.Store(past.epoch)
+	if err := p.reload(hard); err != nil {
+		return nil, err
+	}
+	p.role.Store(&role{term: p.storage.hard.Term, changed: make(chan struct{})})
 	p.inbox.wake = p.solo()
 	p.rest.ticking = p.needsTicks()
 	return p, nil
+}
+
+// reload makes everything in memory be as on disk, whatever it was before; the
+// round's, with nothing under way to the disk.
+func (p *Partition) reload(hard store.HardState) error {
+	s := p.host.cfg.Store
+	raw, err := s.GetCopy(keys.Descriptor(p.id))
+	if err != nil {
+		return err
+	}
+	spec, err := decodeSpec(raw)
+	if err != nil {
+		return err
+	}
+	if raw, err = s.GetCopy(keys.Applied(p.id)); err != nil {
+		return err
+	}
+	state, err := decodeApplied(raw)
+	if err != nil {
+		return fmt.Errorf("applied state: %w", err)
+	}
+	if err := p.host.cfg.Clock.Observe(state.Clock); err != nil {
+		return err
+	}
+	positions, err := readPositions(s, p.id)
+	if err != nil {
+		return err
+	}
+	if err := p.loadMarks(spec); err != nil {
+		return fmt.Errorf("marks of transactions: %w", err)
+	}
+	p.state = state
+	p.applied.mu.Lock()
+	p.settings.Store(&view{spec: spec, schema: newSchema(spec.Descriptor)})
+	p.applied.reset(state, positions)
+	p.applied.mu.Unlock()
+	return p.startRaft(spec, hard)
+}
+
+// startRaft begins raft anew behind the applied state.
+func (p *Partition) startRaft(spec *Spec, hard store.HardState) (err error) {
+	// A commit index is written lazily; what is applied is committed.
+	hard.Commit = max(hard.Commit, p.state.Index)
+	*p.storage = raftStorage{p: p, log: p.storage.log, hard: hard, conf: spec.confState()}
+	p.writtenHard, p.appending = hard, 0
+	p.raft, err = raft.NewRawNode(raftConfig(&p.host.cfg, p.storage, p.state.Index, raftLogger{p}))
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	return nil
+}
+
+// reset publishes another state than entries have led to; mu is held.
+func (pub *published) reset(state appliedState, positions map[replication.Region]replication.Position) {
+	pub.state, pub.positions = state, positions
+	for _, c := range []*chan struct{}{&pub.logged, &pub.raw, &pub.spec} {
+		if *c != nil {
+			close(*c)
+		}
+		*c = make(chan struct{})
+	}
 }
 
 // ID is the partition's id.
@@ -160,17 +208,19 @@ func (p *Partition) view() *view { return p.settings.Load() }
 // Spec is the partition's descriptor in force; the caller must not change it.
 func (p *Partition) Spec() *Spec { return p.view().spec }
 
-// solo tells a group whose only member is this node: it needs no time and asks
-// nobody.
+// solo tells a group whose only member is this node: it asks nobody.
 func (p *Partition) solo() bool {
-	m := p.view().spec.Members
-	return len(m) == 1 && m[0] == p.host.cfg.Node
+	s := p.view().spec
+	return len(s.Members) == 1 && s.Members[0] == p.host.cfg.Node && len(s.Outgoing) == 0
 }
+
+// alone tells a solo group without learners: it needs no time either.
+func (p *Partition) alone() bool { return p.solo() && len(p.view().spec.Learners) == 0 }
 
 func (p *Partition) needsTicks() bool {
 	p.applied.mu.Lock()
 	defer p.applied.mu.Unlock()
-	return !p.solo() || p.applied.state.Parked > 0
+	return !p.alone() || p.applied.state.Parked > 0
 }
 
 func (p *Partition) warn(msg string) {
@@ -200,6 +250,10 @@ type Status struct {
 	// no more.
 	LogBytes       uint64
 	Away, Stranded []table.NodeID
+	// Removed: this node is neither member nor learner any more, as far as this
+	// replica knows, so that it may be destroyed. Waiting: it is empty until it
+	// gets a snapshot.
+	Removed, Waiting bool
 }
 
 // Status reads the replica's state in memory.
@@ -217,6 +271,8 @@ func (p *Partition) Status() Status {
 	if m := p.membership.Load(); m != nil {
 		out.Away, out.Stranded = m.away, m.stranded
 	}
+	out.Waiting = v.spec.waiting()
+	out.Removed = !out.Waiting && !v.spec.heldBy(p.host.cfg.Node)
 	for _, l := range v.schema.locals {
 		if out.Indexes == nil {
 			out.Indexes = make(map[table.IndexID]Count)
@@ -241,6 +297,8 @@ func (p *Partition) check(t *regionnode.Target) (*view, error) {
 		return nil, p.stale("another partition")
 	case t.Range != v.spec.Epoch.Range:
 		return nil, p.stale("range changed")
+	case !v.spec.heldBy(p.host.cfg.Node):
+		return nil, p.stale("not held here")
 	}
 	return v, nil
 }
@@ -306,6 +364,10 @@ func (p *Partition) publish(a *applier) {
 		close(pub.logged)
 		pub.logged = make(chan struct{})
 	}
+	if a.spec != nil {
+		close(pub.spec)
+		pub.spec = make(chan struct{})
+	}
 	if a.raw {
 		close(pub.raw)
 		pub.raw = make(chan struct{})
@@ -319,8 +381,13 @@ func (p *Partition) Positions() map[replication.Region]replication.Position {
 	return maps.Clone(p.applied.positions)
 }
 
-// deliver hands a message to the next round.
-func (p *Partition) deliver(m *pb.Message) {
+// deliver hands a message to the next round. A replica that was removed says
+// nothing to those who know it, even if its node holds another one by now: what
+// that one's raft would be taken to have, it has not.
+func (p *Partition) deliver(m *pb.Message, made uint32) {
+	if p.view().spec.gone(table.NodeID(m.GetFrom()), made) {
+		return
+	}
 	p.inbox.mu.Lock()
 	p.inbox.messages = append(p.inbox.messages, m)
 	p.inbox.mu.Unlock()

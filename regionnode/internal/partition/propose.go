@@ -44,6 +44,8 @@ type proposal struct {
 	// sized writes change an item collection's size; apply sets collection to it.
 	sized      bool
 	collection int64
+	// members changes who holds the partition: alone in its entry.
+	members bool
 	// holds is the time of a transaction that the proposal prepares, zero for
 	// none: closed time stays below it.
 	holds hlc.Timestamp
@@ -169,7 +171,7 @@ func (w *proposal) await(ctx context.Context) error {
 // flush proposes what is buffered as one raft entry. While an entry is being
 // synced it waits: what comes meanwhile shares the next one.
 func (p *Partition) flush() {
-	if p.appending > 0 || p.ended || p.handing() {
+	if p.appending > 0 || p.ended || p.handing() || p.changeInFlight() {
 		return
 	}
 	r := p.role.Load()
@@ -186,7 +188,7 @@ func (p *Partition) put(writes []*proposal, size int, h header) bool {
 	}
 	sealEntry(entry)
 	f := flight{term: h.Term, proposal: h.Proposal, writes: writes}
-	if err := p.raft.Propose(entry); err != nil {
+	if err := p.propose(entry, writes[0].members); err != nil {
 		// Refused before it reached the log: too much waits for slow members. To
 		// evaluate anew at once would only spin.
 		f.finish(p, logFull())
@@ -194,6 +196,18 @@ func (p *Partition) put(writes []*proposal, size int, h header) bool {
 	}
 	p.flights = append(p.flights, f)
 	return true
+}
+
+// propose hands a sealed entry to raft.
+func (p *Partition) propose(entry []byte, members bool) error {
+	if !members {
+		return p.raft.Propose(entry)
+	}
+	cc, err := confChange(entry)
+	if err != nil {
+		return err
+	}
+	return p.raft.ProposeConfChange(cc)
 }
 
 // nextEntry takes writes for one entry out of the buffer.
@@ -205,7 +219,7 @@ func (p *Partition) nextEntry(r *role) (writes []*proposal, size int, h header) 
 		b.bringPassing()
 	}
 	n := 0
-	for n < len(b.writes) && (n == 0 || size+len(b.writes[n].effects) <= maxEntryBytes && b.writes[n].view == b.writes[0].view) {
+	for n < len(b.writes) && (n == 0 || size+len(b.writes[n].effects) <= maxEntryBytes && b.writes[n].view == b.writes[0].view && !b.writes[n].members && !b.writes[0].members) {
 		if p.gate != nil && !b.writes[n].passes() {
 			break
 		}

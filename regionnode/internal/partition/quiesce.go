@@ -36,6 +36,12 @@ type rest struct {
 	// lost led, until this node's support for it ended; 0 once there is a leader.
 	lost  table.NodeID
 	skips int // ticks without raft's, while an election cannot be won
+	// kept is the promise that a replica may have made before it forgot, for a
+	// snapshot, whom it follows.
+	kept struct {
+		leader  table.NodeID
+		support uint64
+	}
 	// transferred is the term in which the leader asked another to take over.
 	transferred uint64
 	voting      *voters
@@ -92,7 +98,7 @@ func (p *Partition) resting() {
 func (p *Partition) wantsTicks() bool {
 	r := p.role.Load()
 	switch {
-	case p.solo():
+	case p.alone():
 		return p.state.Parked > 0
 	case p.host.cfg.Liveness == nil:
 		return true
@@ -175,10 +181,12 @@ func (p *Partition) noteSettled(n note) {
 func (p *Partition) mayTick() bool {
 	live, r := p.host.cfg.Liveness, p.role.Load()
 	switch {
-	case p.solo():
+	case p.alone():
 		return false
 	case live == nil, r.leading:
 		return true
+	case p.keeps():
+		return false
 	case p.bound():
 		// An election timeout that begins now ends behind the promise.
 		soon := p.host.cfg.TickInterval * time.Duration(p.host.cfg.ElectionTicks-2)

@@ -3,12 +3,10 @@ package partition
 import (
 	"fmt"
 
-	"go.etcd.io/raft/v3"
-	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
-
 	"antipode/regionnode/internal/store"
 	"antipode/regionnode/table"
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // take empties the inbox; a fault and the wish to close stay in it.
@@ -40,10 +38,16 @@ func (p *Partition) process() {
 	case in.closing:
 		p.end()
 		return
+	case p.still:
+		p.waitOut(&in)
+		return
 	}
 	p.step(&in)
 	for _, f := range in.calls {
 		f()
+	}
+	if p.still {
+		return
 	}
 	p.flush()
 	for !p.ended && p.raft.HasReady() {
@@ -79,7 +83,7 @@ func (p *Partition) step(in *intake) {
 	}
 	p.eager = max(0, p.eager-in.ticks)
 	for _, m := range in.messages {
-		if p.admits(m) {
+		if (p.state.Index > 0 || heardEmpty(m)) && p.admits(m) {
 			_ = p.raft.Step(m) // what raft refuses is what a network may lose
 		}
 	}
@@ -93,6 +97,20 @@ func (p *Partition) step(in *intake) {
 		p.stepNote(n)
 	}
 	p.reads.add(p, in.reads, in.ticks)
+}
+
+// heardEmpty tells whether an empty replica listens to a message. It answers no
+// candidate: one that was here before may have acknowledged what a candidate
+// lacks; only with a snapshot, made after that one was removed, is it known again
+// who lacks it. What a heartbeat says to be committed here is of that one too.
+func heardEmpty(m *pb.Message) bool {
+	switch m.GetType() {
+	case pb.MsgVote, pb.MsgPreVote, pb.MsgTimeoutNow:
+		return false
+	case pb.MsgHeartbeat:
+		m.Commit = nil
+	}
+	return true
 }
 
 // deliverResponse passes on what raft attached to a finished append or apply.
@@ -120,8 +138,12 @@ func (p *Partition) handle(rd raft.Ready) error {
 		case raft.LocalApplyThread:
 			apply = m
 		default:
-			if m.GetType() == pb.MsgTimeoutNow {
+			switch m.GetType() {
+			case pb.MsgTimeoutNow:
 				p.giveLeaseUp()
+			case pb.MsgSnap:
+				p.wantSnapshot(m)
+				continue
 			}
 			out = append(out, m)
 		}
@@ -137,7 +159,7 @@ func (p *Partition) handle(rd raft.Ready) error {
 			p.deliverResponse(m)
 		}
 		keep := uint64(recentLimit)
-		if p.solo() {
+		if p.alone() {
 			keep = 0
 		}
 		p.storage.forget(p.state.Index, keep)
@@ -198,7 +220,7 @@ func (p *Partition) send(msgs []*pb.Message) {
 				rest = append(rest, m)
 				continue
 			}
-			b, err := proto.Marshal(m)
+			b, err := encodeMessage(m, p.made.Load())
 			if err != nil {
 				p.warn("encode message: " + err.Error())
 				continue
@@ -239,7 +261,8 @@ func (p *Partition) abandon() {
 	for _, f := range p.flights {
 		f.finish(p, errUnknown)
 	}
-	p.flights, p.truncating = nil, false
+	p.flights, p.truncating, p.leaving = nil, false, nil
+	p.snapshots = snapshots{}
 	p.dropGate()
 	p.forgetMembers()
 	p.forgetRest()

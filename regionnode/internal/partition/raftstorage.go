@@ -8,16 +8,16 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"antipode/regionnode/internal/store"
-	"antipode/regionnode/table"
 )
 
 // raftStorage is raft's view of a partition's log on disk. It keeps the newest
 // entries in memory, because each is read again to be applied and to be sent.
 // Only the worker that processes the partition uses it.
 type raftStorage struct {
-	log     *store.RaftLog
-	hard    store.HardState
-	members []table.NodeID
+	p    *Partition
+	log  *store.RaftLog
+	hard store.HardState
+	conf *pb.ConfState
 	// recent are the log's last entries, without a gap, written or being written.
 	recent      []*pb.Entry
 	recentBytes uint64
@@ -31,12 +31,8 @@ const recentLimit = 1 << 20
 
 // InitialState is called once, when the replica starts.
 func (s *raftStorage) InitialState() (*pb.HardState, *pb.ConfState, error) {
-	voters := make([]uint64, len(s.members))
-	for i, m := range s.members {
-		voters[i] = uint64(m)
-	}
 	h := s.hard
-	return &pb.HardState{Term: &h.Term, Vote: &h.Vote, Commit: &h.Commit}, &pb.ConfState{Voters: voters}, nil
+	return &pb.HardState{Term: &h.Term, Vote: &h.Vote, Commit: &h.Commit}, s.conf, nil
 }
 
 // add remembers entries that go to disk, in place of those they replace.
@@ -146,10 +142,14 @@ func (s *raftStorage) FirstIndex() (uint64, error) {
 	return start + 1, nil
 }
 
-// Snapshot implements raft.Storage. The log is truncated only below what every
-// member has, so that no member ever needs one.
+// Snapshot implements raft.Storage: it names the applied state. What is sent may
+// be of a later one (sendSnapshot).
 func (s *raftStorage) Snapshot() (*pb.Snapshot, error) {
-	return nil, raft.ErrSnapshotTemporarilyUnavailable
+	if s.p.host.cfg.SendSnapshot == nil {
+		return nil, raft.ErrSnapshotTemporarilyUnavailable
+	}
+	index, term := s.p.state.Index, s.p.state.Term
+	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{ConfState: s.p.view().spec.confState(), Index: &index, Term: &term}}, nil
 }
 
 // storeEntries turns raft's entries into the store's.

@@ -4,9 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 
-	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
-
 	"antipode/regionnode/table"
 )
 
@@ -35,7 +32,7 @@ const (
 	resignNote
 )
 
-// No encoded raft message begins with noteMark: it would be field number 0.
+// No encoded raft message begins with noteMark: see messageFormat.
 const (
 	noteMark   byte = 0
 	noteFormat byte = 1
@@ -79,12 +76,7 @@ func (p *Partition) receive(raw []byte) error {
 		p.host.scheduler.notify(p)
 		return nil
 	}
-	m := new(pb.Message)
-	if err := proto.Unmarshal(raw, m); err != nil {
-		return err
-	}
-	p.deliver(m)
-	return nil
+	return p.receiveRaft(raw)
 }
 
 func (p *Partition) tell(to table.NodeID, n note) {

@@ -94,7 +94,7 @@ func (a *applier) split(d *decoder) error {
 		// Never overwritten: what is there is newer.
 		return nil
 	}
-	return recordReplica(a.batch, right, &state)
+	return recordReplica(a.batch, right, &state, replicaPast{})
 }
 
 // divide makes the children's descriptors. n is the last sequence of the parent's

@@ -22,10 +22,18 @@ type Spec struct {
 	ID    table.PartitionID `msgpack:"id"`
 	Table table.ID          `msgpack:"t"`
 	// Start and End bound the hashes; End 0 is the end of the space.
-	Start   uint64           `msgpack:"s"`
-	End     uint64           `msgpack:"e"`
-	Epoch   regionnode.Epoch `msgpack:"ep"`
-	Members []table.NodeID   `msgpack:"m"`
+	Start uint64           `msgpack:"s"`
+	End   uint64           `msgpack:"e"`
+	Epoch regionnode.Epoch `msgpack:"ep"`
+	// Members vote; the first is preferred as leader. Learners get the log only.
+	// Outgoing are the members before a change that is under way, as long as their
+	// majority counts too.
+	Members  []table.NodeID `msgpack:"m"`
+	Learners []table.NodeID `msgpack:"ln,omitempty"`
+	Outgoing []table.NodeID `msgpack:"og,omitempty"`
+	// Gone are nodes that were removed, the newest last. What their replicas of
+	// then may still say is not listened to, also if they hold new ones.
+	Gone []Departure `msgpack:"gn,omitempty"`
 	// Descriptor of the table; nil for system partitions, which hold raw pairs.
 	Descriptor *table.Descriptor `msgpack:"d"`
 	// Incarnation names the table replica's life, Generation the change log that

@@ -196,8 +196,19 @@ func (t *transactions) check(key string, at hlc.Timestamp) {
 
 // loadMarks reads marks and checks from disk.
 func (p *Partition) loadMarks(spec *Spec) error {
+	p.buffer.mu.Lock()
+	defer p.buffer.mu.Unlock()
 	t := &p.transactions
-	t.marks, t.checks = map[string]*mark{}, map[string]hlc.Timestamp{}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, old := range t.marks {
+		p.buffer.holds.drop(old.id.Time)
+		close(old.resolved)
+	}
+	t.marks, t.checks, t.queue = map[string]*mark{}, map[string]hlc.Timestamp{}, nil
+	if spec.waiting() {
+		return nil
+	}
 	s := p.host.cfg.Store
 	err := eachPair(s, keys.DataSpan(spec.Table, keys.Marks, spec.hashes()), func(key, value []byte) error {
 		m, err := decodePrepared(value)
