@@ -56,8 +56,11 @@ type Config struct {
 	NoReadLeases bool
 	// MaxRaftLog is how large a partition's raft log may grow, in bytes, while a
 	// member is away that lacks its entries. Beyond it the log is cut off above
-	// the member, which then stays behind and is shown as stranded.
+	// the member, which is shown as stranded and gets a snapshot when it is back.
 	MaxRaftLog uint64 // 1 GB
+	// SnapshotRate bounds the bytes of partitions' snapshots that the node sends in
+	// a second, so that its disk and network have room for what clients want.
+	SnapshotRate uint64 // 64 MB
 
 	// Peers are rpc addresses of nodes of the other regions. Regions are
 	// configuration, never learned from gossip.

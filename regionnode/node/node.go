@@ -284,7 +284,8 @@ func (n *Node) row() catalog.Node {
 func (n *Node) openPartitions(context.Context) error {
 	config := partition.Config{
 		Node: n.id, Region: n.config.Region, Store: n.store, Clock: n.clock,
-		Send: n.sendRaft, Liveness: n.liveness, NoLeases: n.config.NoReadLeases, Log: n.config.Log, OnChange: n.partitionChanged, MaxRaftLogBytes: n.config.MaxRaftLog,
+		Send: n.sendRaft, SendSnapshot: n.sendSnapshot, SnapshotRate: n.config.SnapshotRate,
+		Liveness: n.liveness, NoLeases: n.config.NoReadLeases, Log: n.config.Log, OnChange: n.partitionChanged, MaxRaftLogBytes: n.config.MaxRaftLog,
 		MaxIndexRecords: n.config.Indexes.MaxRecords, MaxIndexAge: n.config.Indexes.MaxAge, IndexGrace: n.config.Indexes.Grace,
 	}
 	n.config.pace(&config)
@@ -297,6 +298,7 @@ func (n *Node) openPartitions(context.Context) error {
 	n.host = &host{partitions: partitions, self: n.id}
 	n.onClose(n.closePartitions)
 	rpc.HandleOneWay(n.server, raftMethod, func(_ string, payload []byte) { n.receiveRaft(payload) })
+	rpc.HandleRaw(n.server, snapshotMethod, partitions.ReceiveSnapshot)
 	rpc.RegisterService(n.server, n)
 	n.keepLiveness()
 	return nil

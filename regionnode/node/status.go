@@ -70,6 +70,10 @@ type PartitionStatus struct {
 	Stranded []table.NodeID `json:"stranded,omitempty"`
 	// Broken says why this node's replica is out of use.
 	Broken string `json:"broken,omitempty"`
+	// Waiting: this replica is empty until it gets a snapshot. Removed: the
+	// partition is not this node's any more.
+	Waiting bool `json:"waiting,omitempty"`
+	Removed bool `json:"removed,omitempty"`
 }
 
 // LinkStatus is one partition's link to one other region.
@@ -152,7 +156,7 @@ func partitionStatus(p partition.Status, names map[table.ID]string) PartitionSta
 	return PartitionStatus{
 		ID: p.ID, Table: name, Leader: p.Leader, Term: p.Term, Applied: p.Applied,
 		Epoch: p.Epoch, Items: p.Items, Bytes: p.Bytes,
-		RaftLog: p.LogBytes, Away: p.Away, Stranded: p.Stranded,
+		RaftLog: p.LogBytes, Away: p.Away, Stranded: p.Stranded, Waiting: p.Waiting, Removed: p.Removed,
 	}
 }
 

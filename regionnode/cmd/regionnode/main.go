@@ -70,6 +70,7 @@ through gossip. When it serves, it prints one line of JSON on stdout.`,
 	fs.IntVar(&f.config.Replication, "replication", 1, "nodes that hold each partition of a new table, where there are as many")
 	fs.BoolVar(&f.config.NoReadLeases, "no-read-leases", false, "confirm every strong read with a majority instead of relying on promises and clocks")
 	fs.Uint64Var(&f.config.MaxRaftLog, "max-raft-log", 1<<30, "bytes up to which a partition's raft log is kept for a member that is away")
+	fs.Uint64Var(&f.config.SnapshotRate, "snapshot-rate", 64<<20, "bytes of partitions' snapshots that the node sends in a second")
 	fs.IntVar(&f.config.Partitions, "partitions", 1, "partitions of a new table")
 	f.config.Splits = node.DefaultSplits
 	fs.Var(&f.config.Splits.Size, "split-size", "items and local indexes, in bytes, at which a partition is split; 0: never")

@@ -21,6 +21,7 @@ const (
 	classBulk
 	classOneWay
 	classApart
+	classSnapshot
 )
 
 // Pool is the calling side: connections by address and class, dialed when first
@@ -88,10 +89,7 @@ func (p *Pool) call(ctx context.Context, addr, method string, req []byte) ([]byt
 	if len(req) > p.cfg.MaxMessage-len(method)-32 {
 		return nil, &Unreachable{addr, false, errTooLarge}
 	}
-	c := classCalls
-	if len(req) >= bulkBytes || isBulk(ctx) {
-		c = classBulk
-	}
+	c := classOf(ctx, len(req))
 	for ctx.Err() == nil {
 		s, err := p.session(ctx, addr, c)
 		if err != nil {
@@ -184,14 +182,31 @@ func (p *Pool) lane(key laneKey) (*lane, error) {
 	return l, nil
 }
 
-// bulkKey marks a context of Bulk.
-type bulkKey struct{}
+// classOf is which connection a call of so many bytes takes.
+func classOf(ctx context.Context, size int) class {
+	if c, ok := ctx.Value(classKey{}).(class); ok {
+		return c
+	}
+	if size >= bulkBytes {
+		return classBulk
+	}
+	return classCalls
+}
+
+// classKey marks a context of Bulk or Snapshot.
+type classKey struct{}
 
 // Bulk marks ctx's calls as bulk: their answers are large, so they go by a
 // connection of their own. Calls with large requests do so anyway.
-func Bulk(ctx context.Context) context.Context { return context.WithValue(ctx, bulkKey{}, true) }
+func Bulk(ctx context.Context) context.Context {
+	return context.WithValue(ctx, classKey{}, classBulk)
+}
 
-func isBulk(ctx context.Context) bool { return ctx.Value(bulkKey{}) != nil }
+// Snapshot marks ctx's calls as parts of a snapshot: nothing else waits behind
+// them.
+func Snapshot(ctx context.Context) context.Context {
+	return context.WithValue(ctx, classKey{}, classSnapshot)
+}
 
 // lane is the place of one connection: dialed once for all who wait, and not
 // again for a while after it failed.

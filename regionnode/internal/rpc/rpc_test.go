@@ -110,7 +110,7 @@ func TestLargePayloads(t *testing.T) {
 	p := dial(t, Config{})
 	for _, size := range []int{0, 1, looseBytes - 1, looseBytes, 1 << 16, bulkBytes, 1 << 20, 16 << 20} {
 		want := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
-		for _, ctx := range []context.Context{within(t), Bulk(within(t))} {
+		for _, ctx := range []context.Context{within(t), Bulk(within(t)), Snapshot(within(t))} {
 			got, err := Call[echo, echo](ctx, p, addr, "Echo", &echo{Bytes: want})
 			if err != nil {
 				t.Fatalf("%d bytes: %v", size, err)
@@ -120,7 +120,7 @@ func TestLargePayloads(t *testing.T) {
 			}
 		}
 	}
-	if len(p.lanes) != p.cfg.Connections+1 {
+	if len(p.lanes) != p.cfg.Connections+2 {
 		t.Errorf("%d kinds of connection", len(p.lanes))
 	}
 }
