@@ -117,6 +117,12 @@ func (c *call) answerPages(rd *read, run func() (*page, error)) error {
 func (rd *read) write(w *wire.Writer, p *page) error {
 	w.BeginObject()
 	if !rd.r.CountOnly {
+		// Most of an answer is text; quotes and kinds come on top.
+		size := 64 * len(p.items)
+		for _, it := range p.items {
+			size += len(it) + len(it)/8
+		}
+		w.Grow(size)
 		w.Name("Items").BeginArray()
 		for _, it := range p.items {
 			w.Item(it)

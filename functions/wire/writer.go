@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -40,6 +41,10 @@ func (w *Writer) Bytes() []byte { return w.buf }
 
 // Len is the number of bytes written, for callers that bound an answer's size.
 func (w *Writer) Len() int { return len(w.buf) }
+
+// Grow makes room for n more bytes at once, for callers that know about how much
+// is to come.
+func (w *Writer) Grow(n int) { w.buf = slices.Grow(w.buf, n) }
 
 // Truncate drops what was written after the first n bytes: for an element that
 // turned out not to fit.

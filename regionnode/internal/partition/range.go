@@ -147,6 +147,9 @@ func (pg *page) answer(image item.Encoded) error {
 	if req.CountOnly {
 		return nil
 	}
+	if resp.Items == nil {
+		resp.Items = make([]item.Encoded, 0, 16)
+	}
 	it, err := pg.memory.project(image, req.Projection)
 	resp.Items = append(resp.Items, it)
 	return err
