@@ -190,16 +190,25 @@ func splitCrash(t *testing.T, cfg vfs.CrashCloneCfg, writes int) {
 	}
 }
 
-// TestSplitCounts splits slowly, so that most of the writes come while the right
-// half is being counted, and checks the counts at once; no write fails, but for
-// those that have to find the right child.
+// TestSplitCounts splits under load and checks that the counts are exact: once
+// slowly, so that most of the writes come while the right half is being counted,
+// then often, so that some come when the split is proposed. No write fails, but
+// for those that have to find the right child.
 func TestSplitCounts(t *testing.T) {
+	splitCounts(t, 10<<20, 100_000)
+	for range 12 {
+		splitCounts(t, 1<<30, 100)
+	}
+}
+
+func splitCounts(t *testing.T, rate int64, size int) {
 	w := newWorld(t, vfs.NewMem())
+	defer w.stop()
 	w.stop()
-	w.change = func(c *partition.Config) { c.SplitScanBytes = 10 << 20 }
+	w.change = func(c *partition.Config) { c.SplitScanBytes = rate }
 	w.start()
 	left := createPartition(t, w, indexedSpec())
-	big := item.Str(strings.Repeat("x", 100_000))
+	big := item.Str(strings.Repeat("x", size))
 	for i := range 60 {
 		putItem(t, []*partition.Partition{left}, indexedItem(fmt.Sprint("p", i), "s", 1).Set("v", big))
 	}
@@ -235,6 +244,9 @@ func TestSplitCounts(t *testing.T) {
 			}
 		})
 	}
+	for wrote.Load() < 50 {
+		runtime.Gosched() // the load is on
+	}
 	r := splitRequest(left)
 	began := wrote.Load()
 	if _, err := left.Split(context.Background(), r); err != nil {
@@ -249,7 +261,7 @@ func TestSplitCounts(t *testing.T) {
 	right, _ := w.host.Partition(4)
 	for _, p := range []*partition.Partition{left, right} {
 		checkIndexes(t, p)
-		if n := len(scanAll(t, p, 0, false)); n < 20 {
+		if n := len(scanAll(t, p, 0, false)); n < 5 {
 			t.Errorf("partition %d has %d items", p.ID(), n)
 		}
 	}
