@@ -34,7 +34,8 @@ type StreamShardsResponse struct {
 }
 
 // StreamShard is what one stream shows of one generation of a partition's
-// change log.
+// change log. A split closes it and opens one in each child; the closed one stays
+// with the child that keeps the partition's id, for a day behind its last record.
 type StreamShard struct {
 	Partition  table.PartitionID `msgpack:"p"`
 	Generation uint64            `msgpack:"g"`

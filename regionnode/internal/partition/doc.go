@@ -11,4 +11,6 @@
 // effects to the propose buffer, which stamps it; the buffer becomes one raft
 // entry, the append loop syncs it, apply writes it as one batch and answers.
 // The latch is held until then, so what was read is still there.
+//
+// DESIGN.md says how a partition is split.
 package partition
