@@ -46,7 +46,7 @@ type ContextEntry struct {
 }
 
 // Generation names one generation of a partition's change log: unique over all
-// regions. A split closes one and opens two.
+// regions. A split closes one and opens two, whose sequences go on from its last.
 type Generation uint64
 
 // Position is a place in a change log: everything up to and including Sequence.

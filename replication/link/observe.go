@@ -53,12 +53,8 @@ func (s *sender) stats() Stats {
 	}
 	st.InFlight, st.InFlightBytes = s.win.pending()
 	head, _ := s.src.Head()
-	st.Pending = head.Sequence
-	if head.Generation == s.acked.Generation {
-		st.Pending -= min(s.acked.Sequence, head.Sequence)
-	} else if s.next.Generation == s.acked.Generation {
-		st.Pending += s.next.Sequence - s.acked.Sequence
-	}
+	// Sequences go on over the generations of a log.
+	st.Pending = head.Sequence - min(s.acked.Sequence, head.Sequence)
 	oldest, ok := s.win.oldest()
 	if !ok && s.held != nil {
 		oldest, ok = s.held.Records[0].Version.Time.Wall, true

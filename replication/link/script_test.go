@@ -19,12 +19,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A memlog is a log in memory as Source: generation 1 only.
+// A memlog is a log in memory as Source.
 type memlog struct {
 	id SourceID
 
 	mu       sync.Mutex
 	records  []replication.Record
+	ends     []int // of closed generations, from generation 1 on
 	changed  chan struct{}
 	closed   hlc.Timestamp
 	position map[replication.Region]replication.Position
@@ -38,7 +39,16 @@ func newMemlog(id SourceID) *memlog {
 func (l *memlog) ID() SourceID { return l.id }
 
 func (l *memlog) at(n int) replication.Position {
-	return replication.Position{Incarnation: 1, Generation: 1, Sequence: uint64(n)}
+	return replication.Position{Incarnation: 1, Generation: replication.Generation(len(l.ends) + 1), Sequence: uint64(n)}
+}
+
+// split closes the generation that is being written.
+func (l *memlog) split() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends = append(l.ends, len(l.records))
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 func (l *memlog) append(recs ...replication.Record) {
@@ -59,13 +69,19 @@ func (l *memlog) Read(_ context.Context, after replication.Position, maxRecords,
 	if l.readErr != nil {
 		return Page{}, l.readErr
 	}
-	page := Page{End: after}
-	for bytes := 0; int(page.End.Sequence) < len(l.records) && len(page.Records) < maxRecords && bytes < maxBytes; page.End.Sequence++ {
+	page, last := Page{End: after}, len(l.records)
+	if g := int(after.Generation); g <= len(l.ends) {
+		if last = l.ends[g-1]; int(after.Sequence) == last {
+			page.End.Generation++
+			return page, nil
+		}
+	}
+	for bytes := 0; int(page.End.Sequence) < last && len(page.Records) < maxRecords && bytes < maxBytes; page.End.Sequence++ {
 		r := l.records[page.End.Sequence]
 		page.Records = append(page.Records, r)
 		bytes += replication.RecordSize(&r)
 	}
-	if int(page.End.Sequence) == len(l.records) {
+	if page.End == l.at(len(l.records)) {
 		page.Closed = l.closed
 	}
 	return page, nil
@@ -80,7 +96,7 @@ func (l *memlog) Head() (replication.Position, hlc.Timestamp) {
 func (l *memlog) Changed(after replication.Position) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if int(after.Sequence) < len(l.records) {
+	if after != l.at(len(l.records)) {
 		c := make(chan struct{})
 		close(c)
 		return c
@@ -242,6 +258,8 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) (err error) {
 		s.log.set(func() {
 			s.log.readErr = map[string]error{"fails": errors.New("disk refuses"), "resynchronise": ErrResynchronise}[d.CmdArgs[0].Key]
 		})
+	case "split":
+		s.log.split()
 	case "close":
 		s.group.Close()
 	default:
@@ -277,6 +295,14 @@ func (s *script) answer(seq uint64, how, msg string) error {
 	return fmt.Errorf("no batch %d is on its way", seq)
 }
 
+// place is a position in short: the sequence, behind its generation from 2 on.
+func place(p replication.Position) string {
+	if p.Generation > 1 {
+		return fmt.Sprintf("%d/%d", p.Generation, p.Sequence)
+	}
+	return fmt.Sprint(p.Sequence)
+}
+
 func (s *script) show() string {
 	if s.group == nil {
 		return "ok\n"
@@ -294,7 +320,7 @@ func (s *script) show() string {
 	}
 	for _, st := range s.group.Stats() {
 		pos, _ := s.log.Position(there)
-		fmt.Fprintf(&b, "%s: acknowledged %d, stored %d, pending %d, lag %s", st.State, st.Acknowledged.Sequence, pos.Sequence, st.Pending, st.Lag)
+		fmt.Fprintf(&b, "%s: acknowledged %s, stored %s, pending %d, lag %s", st.State, place(st.Acknowledged), place(pos), st.Pending, st.Lag)
 		if !st.Durable.IsZero() {
 			fmt.Fprintf(&b, ", all durable to %s", st.Durable.Time().Sub(s.start))
 		}

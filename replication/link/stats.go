@@ -45,8 +45,7 @@ type Stats struct {
 	// when it has all.
 	Lag time.Duration
 	// Pending counts log records after Acknowledged, those of other regions
-	// included, when the log's head is in the same generation; otherwise those
-	// read so far and those of the head's generation.
+	// included.
 	Pending uint64
 	// InFlight batches and bytes are sent, or waiting to be, and not acknowledged.
 	InFlight      int
