@@ -67,7 +67,9 @@ func (p *Partition) leased(r *role) bool {
 // renewLease puts together what followers have agreed to.
 func (p *Partition) renewLease() {
 	r := p.role.Load()
-	if !r.leading || p.rest.transferred == r.term || p.host.cfg.NoLeases {
+	// A split that this replica has not applied yet may have made another partition
+	// elsewhere that takes writes (S7).
+	if !r.leading || p.host.cfg.Liveness == nil || p.rest.transferred == r.term || p.host.cfg.NoLeases || p.gate.proposed() {
 		p.lease.Store(nil)
 		return
 	}

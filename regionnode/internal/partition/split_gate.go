@@ -92,7 +92,7 @@ func (s *splitting) gate(ctx context.Context) error {
 // log: then its outcome does that.
 func (s *splitting) end() {
 	s.p.inRound(func() {
-		if g := s.p.gate; g == nil || g.proposal == 0 {
+		if !s.p.gate.proposed() {
 			s.p.gate, s.p.tally = nil, nil
 		}
 	})
@@ -142,8 +142,10 @@ func (s *splitting) proposeNow(prop *proposal) error {
 	h := p.headerOf([]*proposal{prop}, s.term)
 	b.mu.Unlock()
 	p.gate.term, p.gate.proposal = h.Term, h.Proposal
+	p.renewLease()
 	if !p.put([]*proposal{prop}, len(prop.effects), h) {
 		p.gate = nil
+		p.renewLease()
 	}
 	return nil
 }
@@ -168,8 +170,12 @@ func (p *Partition) dropGate() {
 func (p *Partition) openGate(h *header) {
 	if g := p.gate; g != nil && g.proposal == h.Proposal && g.term == h.Term {
 		p.gate, p.tally = nil, nil
+		p.renewLease()
 	}
 }
+
+// proposed tells whether a split is in the log and not applied here.
+func (g *gate) proposed() bool { return g != nil && g.proposal != 0 }
 
 // dropOutdated answers proposals that were evaluated before the range changed and
 // are not in the log yet.

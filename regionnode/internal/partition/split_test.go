@@ -212,13 +212,14 @@ func splitCounts(t *testing.T, rate int64, size int) {
 	for i := range 60 {
 		putItem(t, []*partition.Partition{left}, indexedItem(fmt.Sprint("p", i), "s", 1).Set("v", big))
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx := context.Background()
+	var stop atomic.Bool // a write that is given up could still take effect
 	var work sync.WaitGroup
 	var wrote atomic.Int64
 	for i := range 4 {
 		random := rand.New(rand.NewPCG(1, uint64(i)))
 		work.Go(func() {
-			for ctx.Err() == nil {
+			for !stop.Load() {
 				ps := []*partition.Partition{left}
 				if right, ok := w.host.Partition(4); ok {
 					ps = append(ps, right)
@@ -236,7 +237,7 @@ func splitCounts(t *testing.T, rate int64, size int) {
 				}
 				p, _ := w.host.Partition(target.Partition)
 				_, err := p.Write(ctx, &regionnode.WriteRequest{Target: target, Write: op})
-				if err != nil && !isStale(err) && ctx.Err() == nil {
+				if err != nil && !isStale(err) {
 					t.Error(err)
 					return
 				}
@@ -249,14 +250,14 @@ func splitCounts(t *testing.T, rate int64, size int) {
 	}
 	r := splitRequest(left)
 	began := wrote.Load()
-	if _, err := left.Split(context.Background(), r); err != nil {
+	if _, err := left.Split(ctx, r); err != nil {
 		t.Error(err)
 	}
 	counted := wrote.Load()
 	for wrote.Load() < counted+200 {
 		runtime.Gosched() // both children are written to
 	}
-	cancel()
+	stop.Store(true)
 	work.Wait()
 	right, _ := w.host.Partition(4)
 	for _, p := range []*partition.Partition{left, right} {
