@@ -97,9 +97,8 @@ type SplitConfig struct {
 	Load int
 }
 
-// DefaultSplits are the limits of commands that are told none. DynamoDB's own
-// partitions hold up to 10 GB; one here serves a multiple of theirs' requests, so
-// that only load is shared out which other nodes could take a part of.
+// DefaultSplits are the limits of commands that are told none; see
+// internal/controller/DESIGN.md for why.
 var DefaultSplits = SplitConfig{Size: 10 << 30, Load: 10_000}
 
 // IndexConfig says how writes and global indexes keep pace with one another.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -53,9 +52,9 @@ func listPartitionsCommand(at *operator) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(os.Stdout).Encode(rows)
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(rows)
 			}
-			printPartitions(os.Stdout, rows)
+			printPartitions(cmd.OutOrStdout(), rows)
 			return nil
 		},
 	}
@@ -77,7 +76,7 @@ ends the waiting, not the split.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order.Table = args[0]
-			return at.split(cmd.Context(), &order, asJSON)
+			return at.split(cmd, &order, asJSON)
 		},
 	}
 	cmd.Flags().Uint64Var((*uint64)(&order.Partition), "partition", 0, "id of the partition (default: the table's largest)")
@@ -179,7 +178,8 @@ const (
 	splitNews = 5 * time.Second
 )
 
-func (o *operator) split(ctx context.Context, order *node.SplitOrder, asJSON bool) error {
+func (o *operator) split(cmd *cobra.Command, order *node.SplitOrder, asJSON bool) error {
+	ctx := cmd.Context()
 	body, err := json.Marshal(order)
 	if err != nil {
 		return fmt.Errorf("encode the order: %w", err)
@@ -193,18 +193,18 @@ func (o *operator) split(ctx context.Context, order *node.SplitOrder, asJSON boo
 	for {
 		rows, err := o.partitions(ctx, order.Table)
 		if err == nil && !splitting(rows, begun.ID, begun.Right) {
-			return tellSplit(os.Stdout, rows, &begun, asJSON)
+			return tellSplit(cmd.OutOrStdout(), rows, &begun, asJSON)
 		}
 		if _, refused := errors.AsType[refusedError](err); refused {
 			return err // the table is gone
 		}
 		if now := time.Now(); now.After(news) {
 			news = now.Add(splitNews)
-			fmt.Fprintf(os.Stderr, "partition %d is being split, %s so far\n", begun.ID, now.Sub(began).Round(time.Second))
+			fmt.Fprintf(cmd.ErrOrStderr(), "partition %d is being split, %s so far\n", begun.ID, now.Sub(began).Round(time.Second))
 		}
 		select {
 		case <-ctx.Done():
-			fmt.Fprintf(os.Stderr, "the split of partition %d goes on; `antipode partition list %s` shows it\n", begun.ID, order.Table)
+			fmt.Fprintf(cmd.ErrOrStderr(), "the split of partition %d goes on; `antipode partition list %s` shows it\n", begun.ID, order.Table)
 			return ctx.Err()
 		case <-time.After(splitLook):
 		}

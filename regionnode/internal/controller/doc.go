@@ -1,7 +1,7 @@
 // Package controller is what the leader of a region's catalog does: it makes the
 // region as the catalog says that it should be. It puts partitions on nodes,
-// hands them their descriptors and log settings, takes deleted tables apart, and
-// carries a global table's replicas through their lives.
+// hands them their descriptors and log settings, splits them, takes deleted
+// tables apart, and carries a global table's replicas through their lives.
 //
 // It keeps no state of its own. Everything that it must remember is a row or a
 // job of the catalog, changed by compare-and-set, and every call it makes to a

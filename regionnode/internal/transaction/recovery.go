@@ -162,6 +162,9 @@ func (c *Coordinator) Sweep(ctx context.Context) error {
 		page, err := c.cfg.Region.Range(ctx, &regionnode.RangeRequest{
 			Target: regionnode.Target{Table: d.ID, Partition: p.ID, Range: p.Epoch.Range}, Consistent: true, After: c.swept[p.ID],
 		})
+		if _, split := errors.AsType[*regionnode.Stale](err); split {
+			continue // the next sweep goes by the new map
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read the ledger of transactions: %w", err))
 			continue
