@@ -40,7 +40,7 @@ func newStreamReader(w *splitWorld) *streamReader {
 
 // follow reads until ctx ends.
 func (r *streamReader) follow(ctx context.Context) {
-	for ctx.Err() == nil && !r.w.t.Failed() {
+	for ctx.Err() == nil && r.w.failed() == nil {
 		err := r.list(ctx)
 		for _, s := range r.shards {
 			if err == nil && r.readable(s) {
@@ -48,7 +48,7 @@ func (r *streamReader) follow(ctx context.Context) {
 			}
 		}
 		if err != nil && ctx.Err() == nil {
-			r.w.t.Errorf("stream: %v", err)
+			r.w.fail("stream: %w", err)
 			return
 		}
 		pauseFor(ctx, 5*time.Millisecond)
@@ -182,11 +182,11 @@ func (r *streamReader) complete() bool {
 func (r *streamReader) check() {
 	for pk, want := range r.w.history {
 		if !slices.Equal(r.got[pk], want) {
-			r.w.t.Errorf("records of %s: %v, changes: %v", pk, r.got[pk], want)
+			r.w.fail("records of %s: %v, changes: %v", pk, r.got[pk], want)
 			return
 		}
 	}
 	if len(r.got) != len(r.w.history) {
-		r.w.t.Errorf("records of %d items, %d were changed", len(r.got), len(r.w.history))
+		r.w.fail("records of %d items, %d were changed", len(r.got), len(r.w.history))
 	}
 }
