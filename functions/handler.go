@@ -237,6 +237,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, status int, body 
 			header["Content-Encoding"] = []string{c.name}
 		}
 	}
+	header["Server"] = serverName
 	header["X-Amz-Crc32"] = []string{wire.Checksum(body)}
 	header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	header["Date"] = []string{h.cfg.Now().UTC().Format(http.TimeFormat)}
@@ -248,6 +249,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, status int, body 
 var (
 	contentType = []string{wire.ContentType}
 	plainJSON   = []string{"application/json"}
+	serverName  = []string{"Server"}
 )
 
 // mediaType is the request's Content-Type when it is one that DynamoDB reads,

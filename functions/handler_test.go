@@ -82,6 +82,7 @@ func checkHeaders(t *testing.T, w *httptest.ResponseRecorder) {
 	header := w.Header()
 	want := map[string]string{
 		"Content-Type":   "application/x-amz-json-1.0",
+		"Server":         "Server",
 		"Content-Length": strconv.Itoa(w.Body.Len()),
 		"X-Amz-Crc32":    strconv.FormatUint(uint64(crc32.ChecksumIEEE(w.Body.Bytes())), 10),
 	}

@@ -38,7 +38,7 @@ func TestDescribeGlobalTable(t *testing.T) {
 		`"ProvisionedThroughputOverride":{"ReadCapacityUnits":7},"RegionName":"eu-west-1",` +
 		`"ReplicaArn":"arn:aws:dynamodb:eu-west-1:000000000000:table/t","ReplicaStatus":"CREATING","ReplicaStatusDescription":"copying",` +
 		`"ReplicaTableClassSummary":{"TableClass":"STANDARD"},` +
-		`"WarmThroughput":{"ReadUnitsPerSecond":12000,"Status":"CREATING","WriteUnitsPerSecond":4000}}]`
+		`"WarmThroughput":{"ReadUnitsPerSecond":12000,"Status":"UPDATING","WriteUnitsPerSecond":4000}}]`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
