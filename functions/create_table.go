@@ -40,6 +40,9 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 		Warm:        warmThroughput(in.WarmThroughput),
 		Policy:      in.ResourcePolicy.Value,
 	}
+	if d.Policy != "" {
+		d.PolicyRevision = c.now.UnixMilli()
+	}
 	if err := checkBilling(d.BillingMode, in.ProvisionedThroughput); err != nil {
 		return nil, err
 	}

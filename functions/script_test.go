@@ -172,7 +172,7 @@ func answerText(t *testing.T, w *httptest.ResponseRecorder) string {
 var volatile = map[string]bool{
 	"CreationDateTime": true, "TableId": true, "LatestStreamLabel": true, "LatestStreamArn": true,
 	"LastUpdateToPayPerRequestDateTime": true, "LastUpdateDateTime": true,
-	"LastIncreaseDateTime": true, "LastDecreaseDateTime": true,
+	"LastIncreaseDateTime": true, "LastDecreaseDateTime": true, "RevisionId": true,
 }
 
 func mask(v any) {

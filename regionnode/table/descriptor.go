@@ -185,6 +185,8 @@ type Descriptor struct {
 	Tags   []Tag    `msgpack:"tg,omitempty"` // sorted by key
 	Global *Global  `msgpack:"gl,omitempty"`
 	Policy string   `msgpack:"po,omitempty"`
+	// PolicyRevision is when Policy was put, in Unix milliseconds.
+	PolicyRevision int64 `msgpack:"pr,omitempty"`
 
 	// Counts as of the last update (DynamoDB: about every six hours).
 	Items int64 `msgpack:"ni,omitempty"`

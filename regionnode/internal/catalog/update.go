@@ -174,6 +174,7 @@ func quiet(a, b *table.Descriptor) bool {
 	hush := func(d *table.Descriptor) *table.Descriptor {
 		d = clone(d)
 		d.Generation, d.Status, d.Tags, d.TTL, d.Policy, d.Items, d.Bytes = 0, "", nil, nil, "", 0, 0
+		d.PolicyRevision = 0
 		for _, list := range [][]table.Index{d.Locals, d.Globals} {
 			for i := range list {
 				list[i].Items, list[i].Bytes = 0, 0

@@ -1,0 +1,32 @@
+package functions
+
+import (
+	"antipode/functions/wire"
+	"antipode/regionnode/table"
+)
+
+// describeTableReplicaAutoScaling lists the table replicas: nothing scales them.
+func describeTableReplicaAutoScaling(c *call, in *wire.DescribeTableReplicaAutoScalingInput) error {
+	d, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	if err != nil {
+		return err
+	}
+	w := c.out.BeginObject().Name("TableAutoScalingDescription").BeginObject()
+	w.Name("TableName").String(d.Name).Name("TableStatus").String(string(d.Status))
+	w.Name("Replicas").BeginArray()
+	if d.Global == nil {
+		writeReplicaScaling(w, d.Region, d.Status)
+	} else {
+		for i := range d.Global.Replicas {
+			writeReplicaScaling(w, d.Global.Replicas[i].Region, d.Global.Replicas[i].Status)
+		}
+	}
+	w.EndArray().EndObject().EndObject()
+	return nil
+}
+
+func writeReplicaScaling(w *wire.Writer, region string, status table.Status) {
+	w.BeginObject().Name("RegionName").String(region)
+	w.Name("GlobalSecondaryIndexes").BeginArray().EndArray()
+	w.Name("ReplicaStatus").String(string(status)).EndObject()
+}
