@@ -60,7 +60,7 @@ var (
 	itemsDesc      = prometheus.NewDesc("antipode_items", "Items in the partitions that this node leads.", nil, nil)
 	bytesDesc      = prometheus.NewDesc("antipode_item_bytes", "Size of these items as DynamoDB counts it.", nil, nil)
 	awayDesc       = prometheus.NewDesc("antipode_members_away", "Members that leaders on this node do not hear of, summed over partitions.", nil, nil)
-	strandedDesc   = prometheus.NewDesc("antipode_members_stranded", "Members of partitions led here that lack entries which the raft log has no more. They cannot catch up.", nil, nil)
+	strandedDesc   = prometheus.NewDesc("antipode_members_stranded", "Members of partitions led here that lack entries which the raft log has no more. They need a snapshot.", nil, nil)
 	brokenDesc     = prometheus.NewDesc("antipode_broken_replicas", "Replicas on this node that are out of use because their data is corrupt, until they are made anew. Must be 0.", nil, nil)
 	raftLogDesc    = prometheus.NewDesc("antipode_raft_log_bytes", "About the size of the raft logs on this node, as far as they have not been cut off.", nil, nil)
 	splitsDesc     = prometheus.NewDesc("antipode_splits_total", "What became of splits of partitions that this node decided on: done, or abandoned.", []string{"outcome"}, nil)

@@ -64,7 +64,7 @@ type PartitionStatus struct {
 	Bytes   int64             `json:"bytes"`
 	// RaftLog is about how many bytes the raft log has. Away are members that the
 	// leader does not hear of; Stranded ones lack entries that the log has no more,
-	// and cannot catch up.
+	// and get a snapshot.
 	RaftLog  uint64         `json:"raft_log_bytes,omitempty"`
 	Away     []table.NodeID `json:"away,omitempty"`
 	Stranded []table.NodeID `json:"stranded,omitempty"`
