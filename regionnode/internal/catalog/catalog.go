@@ -77,6 +77,7 @@ type Catalog struct {
 	watch   chan struct{} // closed at the next change
 	counts  counts
 	splits  splits
+	seen    seen
 }
 
 // New makes a catalog; it reads nothing yet.

@@ -301,7 +301,7 @@ func TestANodeKeepsItsIdentity(t *testing.T) {
 	if err != nil || first.ID != BootstrapNode(testRegion, 0) || first.Epoch != 1 {
 		t.Fatalf("bootstrap: %+v, %v", first, err)
 	}
-	again, err := c.RegisterNode(t.Context(), Node{Name: "a", Addr: "a:2", Zone: "z"})
+	again, err := c.RegisterNode(t.Context(), Node{ID: first.ID, Name: "a", Addr: "a:2", Zone: "z"})
 	if err != nil || again.ID != first.ID || again.Epoch != 2 || again.Addr != "a:2" {
 		t.Fatalf("again: %+v, %v", again, err)
 	}
@@ -314,6 +314,27 @@ func TestANodeKeepsItsIdentity(t *testing.T) {
 	second := addNode(t, c, "b", "")
 	if second.ID == first.ID || ring.TagOf(uint64(second.ID)) != ring.Tag(testRegion) {
 		t.Fatalf("second: %+v", second)
+	}
+	third, err := c.RegisterNode(t.Context(), Node{Name: "b", Addr: "b:2"})
+	if err != nil || third.ID == second.ID || third.Epoch != 1 {
+		t.Fatalf("a new disk of a node that held nothing: %+v, %v", third, err)
+	}
+	if _, err := c.RegisterNode(t.Context(), Node{ID: second.ID, Name: "b", Addr: "b:1"}); err == nil {
+		t.Fatal("the old disk came back")
+	}
+	if _, err := c.RegisterNode(t.Context(), Node{ID: third.ID + 1, Name: "d", Addr: "d:1"}); err == nil {
+		t.Fatal("an id that was never given is accepted")
+	}
+	if _, err := c.CreateTable(t.Context(), request("t")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateTable(t.Context(), request("u")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if n, err := c.RegisterNode(t.Context(), Node{Name: name, Addr: name}); err == nil {
+			t.Fatalf("a new disk speaks in the name of one with replicas: %+v", n)
+		}
 	}
 }
 
@@ -413,7 +434,7 @@ func TestRivalsNeverLoseAChange(t *testing.T) {
 					_ = c.FinishTable(t.Context(), w)
 				}
 			case 3:
-				if _, err := c.RegisterNode(t.Context(), Node{Name: name, Addr: name}); err != nil && !errors.Is(err, errLost) {
+				if _, err := c.RegisterNode(t.Context(), Node{Name: name, Addr: name}); err != nil && apierr.Of(err) == nil && !errors.Is(err, errLost) {
 					rt.Fatal(err)
 				}
 			}

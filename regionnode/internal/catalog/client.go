@@ -225,8 +225,8 @@ func (c *Client) Descriptors(ctx context.Context) ([]*table.Descriptor, error) {
 	return askList(ctx, c, methodDescriptors, func(r Registry) func(context.Context) ([]*table.Descriptor, error) { return r.Descriptors })
 }
 
-// RegisterNode implements Registry. It may be repeated: a node is known by its
-// name, and an epoch that is counted twice is only skipped.
+// RegisterNode implements Registry. It may be repeated: an id that a new disk was
+// given and did not hear of is replaced, and an epoch counted twice only skipped.
 func (c *Client) RegisterNode(ctx context.Context, n Node) (Node, error) {
 	made, err := ask(ctx, c, methodRegisterNode, true, &n, func(ctx context.Context, r Registry) (*Node, error) {
 		made, err := r.RegisterNode(ctx, n)

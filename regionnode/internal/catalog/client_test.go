@@ -63,10 +63,24 @@ func useRegistry(t *testing.T, r Registry) {
 			t.Fatal(err)
 		}
 	}
-	n, err := r.RegisterNode(ctx, Node{Name: "a", Addr: "a:1"})
+	self := Node{Name: "a", Addr: "a:1"}
+	nodes, err := r.Nodes(ctx)
+	if check(err); len(nodes) > 0 {
+		self.ID = nodes[0].ID
+	}
+	n, err := r.RegisterNode(ctx, self)
 	check(err)
 	check(r.DrainNode(ctx, n.ID, false))
-	nodes, err := r.Nodes(ctx)
+	swept, err := r.Sweep(ctx, &SweepRequest{Node: n.ID, Held: []HeldReplica{{Partition: 7, Table: 7, Members: 3}}})
+	if check(err); len(swept.Orphans) != 1 || swept.Orphans[0] != (Orphan{7, 3}) {
+		t.Fatalf("swept %+v", swept)
+	}
+	check(r.RemoveNode(ctx, n.ID+99))
+	members, err := r.Members(ctx)
+	if check(err); len(members) != 1 || members[0].Node.ID != n.ID || !members[0].Alive() {
+		t.Fatalf("members %+v", members)
+	}
+	nodes, err = r.Nodes(ctx)
 	if check(err); len(nodes) != 1 || nodes[0].ID != n.ID {
 		t.Fatalf("nodes %+v", nodes)
 	}

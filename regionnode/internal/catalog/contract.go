@@ -55,14 +55,17 @@ type Registry interface {
 	Descriptors(ctx context.Context) ([]*table.Descriptor, error)
 
 	// RegisterNode records that a node runs at an address and answers with its
-	// row. A node is known by its Name for ever: a second call with the same Name
-	// updates the address and zone, counts Epoch up, and keeps the id. ID 0 asks
-	// for an id; a bootstrap node names its own (BootstrapNode).
+	// row: with the id and Name of a row it updates address and zone and counts
+	// Epoch up. ID 0 asks for an id on behalf of a new disk; a bootstrap node names
+	// its own (BootstrapNode). A Name whose id may have voted is refused to a new
+	// disk, and a removed node to come back.
 	RegisterNode(ctx context.Context, n Node) (Node, error)
-	// DrainNode sets whether the node shall get no new replicas.
+	// DrainNode sets whether the node shall get no new replicas and lose those
+	// that it has.
 	DrainNode(ctx context.Context, id table.NodeID, draining bool) error
-	// Nodes are in order of id.
+	// Nodes are in order of id, without removed ones.
 	Nodes(ctx context.Context) ([]Node, error)
+	NodeRegistry
 
 	// SetPeer adds or changes a peer region; RemovePeer forgets one that no table
 	// uses. Peers are in order of region.
@@ -89,6 +92,10 @@ type Node struct {
 	// Epoch counts the node's starts, from 1.
 	Epoch    uint64 `msgpack:"e"`
 	Draining bool   `msgpack:"d,omitempty"`
+	// Leaving is set once the node shall be removed, Removed once it is: then the
+	// row stays only so that the id is never used again.
+	Leaving bool `msgpack:"l,omitempty"`
+	Removed bool `msgpack:"x,omitempty"`
 }
 
 // Peer is another region: configuration, never learned from gossip.

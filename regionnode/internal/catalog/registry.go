@@ -5,58 +5,7 @@ import (
 
 	"antipode/regionnode/apierr"
 	"antipode/regionnode/internal/ring"
-	"antipode/regionnode/table"
 )
-
-// RegisterNode implements Registry.
-func (c *Catalog) RegisterNode(ctx context.Context, n Node) (Node, error) {
-	if n.Name == "" || n.Addr == "" {
-		return Node{}, apierr.Invalid("A node needs a name and an address.")
-	}
-	if n.ID != 0 && (ring.TagOf(uint64(n.ID)) != c.tag || ring.CounterOf(uint64(n.ID)) >= firstCounter) {
-		return Node{}, apierr.Invalid("Node id %d is not one of region %s's to choose.", n.ID, c.cfg.Region)
-	}
-	var made Node
-	err := c.change(ctx, func(t *txn) error {
-		made = n
-		made.Epoch, made.Draining = 1, false
-		for _, held := range t.s.nodes {
-			switch {
-			case held.Name == n.Name:
-				made.ID, made.Epoch, made.Draining = held.ID, held.Epoch+1, held.Draining
-			case held.ID == n.ID:
-				return apierr.Invalid("Node id %d belongs to %s.", n.ID, held.Name)
-			}
-		}
-		if made.ID == 0 {
-			made.ID = table.NodeID(t.id())
-		}
-		return t.put(idKey(nodePrefix, uint64(made.ID)), &made)
-	})
-	return made, err
-}
-
-// DrainNode implements Registry.
-func (c *Catalog) DrainNode(ctx context.Context, id table.NodeID, draining bool) error {
-	return c.change(ctx, func(t *txn) error {
-		held := t.s.nodes[id]
-		if held == nil {
-			return apierr.Newf(apierr.ResourceNotFound, "Requested resource not found: Node: %d not found", id)
-		}
-		next := *held
-		next.Draining = draining
-		return t.put(idKey(nodePrefix, uint64(id)), &next)
-	})
-}
-
-// Nodes implements Registry.
-func (c *Catalog) Nodes(ctx context.Context) (out []Node, err error) {
-	err = c.confirmed(ctx, func(s *state) error {
-		out = sorted(s.nodes)
-		return nil
-	})
-	return out, err
-}
 
 // SetPeer implements Registry.
 func (c *Catalog) SetPeer(ctx context.Context, p Peer) error {

@@ -78,6 +78,8 @@ type Partition struct {
 	Born    *table.Descriptor `msgpack:"o,omitempty"`
 	// Split is a split that has been decided on and is neither done nor given up.
 	Split *SplitIntent `msgpack:"l,omitempty"`
+	// Move is the change of members that is under way, nil for none.
+	Move *Move `msgpack:"mv,omitempty"`
 }
 
 func idKey(prefix string, id uint64) string { return fmt.Sprintf("%s%016x", prefix, id) }

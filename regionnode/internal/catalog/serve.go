@@ -92,6 +92,7 @@ func Register(s *rpc.Server, r Registry) {
 	handleList(s, methodPeers, r.Peers)
 	handleList(s, methodAccessKeys, r.AccessKeys)
 	handleList(s, methodJobs, r.Jobs)
+	registerNodes(s, r)
 }
 
 func handleNamed(s *rpc.Server, method string, f func(context.Context, string) (*table.Descriptor, error)) {

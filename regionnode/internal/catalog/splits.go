@@ -144,6 +144,8 @@ func (s *state) keepsWhole(row *tableRow, p *Partition) string {
 		return "a table replica is being made or removed"
 	case p.Split != nil:
 		return "it is being split already"
+	case p.Move != nil:
+		return "its members are being changed"
 	case !p.Created || len(p.Missing) > 0:
 		return "it does not have all its replicas yet"
 	case len(s.splitting) >= MaxSplits:

@@ -24,6 +24,7 @@ type state struct {
 	load       map[table.NodeID]int           // replicas on each node
 	missing    map[table.PartitionID]table.ID // partitions without all replicas, and their Base
 	splitting  map[table.PartitionID]table.ID // partitions with a Split, and their Base
+	moving     map[table.PartitionID]table.ID // partitions whose members change, and their Base
 	peers      map[string]*Peer
 	keys       map[string]*AccessKey
 	jobs       map[uint64]*Job
@@ -41,6 +42,7 @@ func newState() *state {
 		load:       map[table.NodeID]int{},
 		missing:    map[table.PartitionID]table.ID{},
 		splitting:  map[table.PartitionID]table.ID{},
+		moving:     map[table.PartitionID]table.ID{},
 		peers:      map[string]*Peer{},
 		keys:       map[string]*AccessKey{},
 		jobs:       map[uint64]*Job{},
@@ -173,11 +175,14 @@ func (s *state) setPartition(key string, value []byte) error {
 		s.byBase[row.Base] = map[table.PartitionID]*Partition{}
 	}
 	s.byBase[row.Base][row.ID] = row
-	for _, n := range row.Replicas {
+	for _, n := range row.holders() {
 		s.load[n]++
 	}
 	if row.Dropped {
 		return nil
+	}
+	if row.Move != nil {
+		s.moving[row.ID] = row.Base
 	}
 	if len(row.Missing) > 0 {
 		s.missing[row.ID] = row.Base
@@ -194,11 +199,12 @@ func (s *state) setPartition(key string, value []byte) error {
 func (s *state) dropPartition(old *Partition) {
 	delete(s.missing, old.ID)
 	delete(s.splitting, old.ID)
+	delete(s.moving, old.ID)
 	delete(s.byBase[old.Base], old.ID)
 	if len(s.byBase[old.Base]) == 0 {
 		delete(s.byBase, old.Base)
 	}
-	for _, n := range old.Replicas {
+	for _, n := range old.holders() {
 		if s.load[n]--; s.load[n] == 0 {
 			delete(s.load, n)
 		}

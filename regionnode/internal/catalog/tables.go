@@ -79,13 +79,23 @@ func (t *txn) labelStream(d *table.Descriptor) {
 	}
 }
 
-// placement is the nodes that may get new replicas, with what they hold.
+// placement is the nodes that may get new replicas, with what they hold. Those
+// that do not answer are left out as long as there are enough others.
 func (t *txn) placement() []ring.Node {
-	var nodes []ring.Node
+	var nodes, silent []ring.Node
 	for _, n := range sorted(t.s.nodes) {
-		if !n.Draining {
-			nodes = append(nodes, ring.Node{ID: uint64(n.ID), Zone: n.Zone, Load: t.s.load[n.ID]})
+		if !n.Takes() {
+			continue
 		}
+		at := ring.Node{ID: uint64(n.ID), Zone: n.Zone, Load: t.s.load[n.ID]}
+		if t.c.silent(n.ID) {
+			silent = append(silent, at)
+		} else {
+			nodes = append(nodes, at)
+		}
+	}
+	if len(nodes) < t.c.cfg.Replication {
+		nodes = append(nodes, silent...)
 	}
 	return nodes
 }

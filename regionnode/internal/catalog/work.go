@@ -16,6 +16,8 @@ type Work struct {
 	// Splits are those that have been decided on, in order of partition.
 	Splits []SplitWork
 	Jobs   []Job
+	// Moves are the partitions whose members change, in order of id.
+	Moves []table.PartitionID
 }
 
 // Work reads what remains to be done.
@@ -36,6 +38,10 @@ func (c *Catalog) Work(ctx context.Context) (*Work, error) {
 		w.Tables = slices.Compact(w.Tables)
 		w.Splits = s.splitWork()
 		w.Jobs = sorted(s.jobs)
+		for id := range s.moving {
+			w.Moves = append(w.Moves, id)
+		}
+		slices.Sort(w.Moves)
 		return nil
 	})
 	return w, err
@@ -66,8 +72,8 @@ func (c *Catalog) TableWork(ctx context.Context, name string) (*TableWork, error
 		}
 		w = &TableWork{Descriptor: row.Descriptor, Pushed: row.Pushed, Partitions: s.partitionsOf(row.Descriptor.ID), Nodes: map[table.NodeID]Node{}}
 		for _, p := range w.Partitions {
-			for _, id := range p.Replicas {
-				if n := s.nodes[id]; n != nil {
+			for _, id := range p.holders() {
+				if n := s.nodes[id]; n != nil && !n.Removed {
 					w.Nodes[id] = *n
 				}
 			}

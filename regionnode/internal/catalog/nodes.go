@@ -1,0 +1,249 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"antipode/regionnode/apierr"
+	"antipode/regionnode/internal/ring"
+	"antipode/regionnode/internal/rpc"
+	"antipode/regionnode/table"
+)
+
+// NodeRegistry is the part of Registry that follows nodes through their lives.
+type NodeRegistry interface {
+	// Members are the region's nodes as the catalog's leader sees them, in order
+	// of id.
+	Members(ctx context.Context) ([]Member, error)
+	// RemoveNode takes a node out of the region for good. One that answers must
+	// hold nothing; the replicas of one that does not are replaced at once, and it
+	// goes when none is left. A node that is not there has gone already.
+	RemoveNode(ctx context.Context, id table.NodeID) error
+	// Sweep tells which of a node's replicas are nobody's any more.
+	Sweep(ctx context.Context, r *SweepRequest) (*SweepResponse, error)
+}
+
+// Takes tells whether the node may get new replicas.
+func (n *Node) Takes() bool { return !n.Draining && !n.Leaving && !n.Removed }
+
+// RegisterNode implements Registry.
+func (c *Catalog) RegisterNode(ctx context.Context, n Node) (Node, error) {
+	if n.Name == "" || n.Addr == "" {
+		return Node{}, apierr.Invalid("A node needs a name and an address.")
+	}
+	if n.ID != 0 && ring.TagOf(uint64(n.ID)) != c.tag {
+		return Node{}, apierr.Invalid("Node id %d is not one of region %s's.", n.ID, c.cfg.Region)
+	}
+	var made Node
+	err := c.change(ctx, func(t *txn) error {
+		made = n
+		made.Epoch, made.Draining, made.Leaving, made.Removed = 1, false, false, false
+		if err := t.known(&made); err != nil {
+			return err
+		}
+		if made.ID == 0 {
+			made.ID = table.NodeID(t.id())
+		}
+		return t.put(idKey(nodePrefix, uint64(made.ID)), &made)
+	})
+	return made, err
+}
+
+// known carries over what the catalog knows of a node that registers, or refuses
+// it.
+func (t *txn) known(n *Node) error {
+	if held := t.s.nodes[n.ID]; held != nil {
+		switch {
+		case held.Removed:
+			return apierr.Invalid("Node %s was removed from the region: give it an empty data directory.", held.Name)
+		case held.Name != n.Name:
+			return apierr.Invalid("Node id %d belongs to %s.", n.ID, held.Name)
+		}
+		n.Epoch, n.Draining, n.Leaving = held.Epoch+1, held.Draining, held.Leaving
+		return nil
+	}
+	if n.ID != 0 && !IsBootstrapNode(n.ID) {
+		return apierr.Invalid("Node id %d is not known in region %s.", n.ID, t.c.cfg.Region)
+	}
+	for _, held := range t.s.nodes {
+		if held.Name != n.Name || held.Removed {
+			continue
+		}
+		if n.ID != 0 || t.s.load[held.ID] > 0 {
+			// What its old self has voted for and acknowledged is forgotten there.
+			return apierr.Invalid("The region knows a node %s that holds replicas, but this disk is empty: give it another name, or remove the old node first.", n.Name)
+		}
+		gone := *held
+		gone.Leaving, gone.Removed = true, true
+		if err := t.put(idKey(nodePrefix, uint64(held.ID)), &gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DrainNode implements Registry.
+func (c *Catalog) DrainNode(ctx context.Context, id table.NodeID, draining bool) error {
+	return c.changeNode(ctx, id, func(_ *txn, n *Node) error {
+		if n.Leaving {
+			return apierr.Newf(apierr.ResourceInUse, "Node %s is being removed.", n.Name)
+		}
+		n.Draining = draining
+		return nil
+	})
+}
+
+// changeNode changes the row of a node that is in the region.
+func (c *Catalog) changeNode(ctx context.Context, id table.NodeID, f func(t *txn, n *Node) error) error {
+	return c.change(ctx, func(t *txn) error {
+		held := t.s.nodes[id]
+		if held == nil || held.Removed {
+			return apierr.Newf(apierr.ResourceNotFound, "Requested resource not found: Node: %d not found", id)
+		}
+		next := *held
+		if err := f(t, &next); err != nil {
+			return err
+		}
+		if next == *held {
+			return nil
+		}
+		return t.put(idKey(nodePrefix, uint64(id)), &next)
+	})
+}
+
+// RemoveNode implements NodeRegistry.
+func (c *Catalog) RemoveNode(ctx context.Context, id table.NodeID) error {
+	err := c.changeNode(ctx, id, func(t *txn, n *Node) error {
+		left := t.s.load[id]
+		if left > 0 && !n.Leaving && !c.silent(id) {
+			return apierr.Newf(apierr.ResourceInUse, "Node %s is alive and holds %d replicas: drain it first.", n.Name, left)
+		}
+		n.Leaving, n.Removed = true, left == 0
+		return nil
+	})
+	if apierr.Is(err, apierr.ResourceNotFound) {
+		return nil
+	}
+	return err
+}
+
+// FinishRemovals takes nodes out that are Leaving and hold nothing any more.
+func (c *Catalog) FinishRemovals(ctx context.Context) error {
+	return c.change(ctx, func(t *txn) error {
+		for id, n := range t.s.nodes {
+			if !n.Leaving || n.Removed || t.s.load[id] > 0 {
+				continue
+			}
+			next := *n
+			next.Removed = true
+			if err := t.put(idKey(nodePrefix, uint64(id)), &next); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Nodes implements Registry.
+func (c *Catalog) Nodes(ctx context.Context) (out []Node, err error) {
+	err = c.confirmed(ctx, func(s *state) error {
+		out = slices.DeleteFunc(sorted(s.nodes), func(n Node) bool { return n.Removed })
+		return nil
+	})
+	return out, err
+}
+
+// SweepRequest lists the replicas that a node holds.
+type SweepRequest struct {
+	Node table.NodeID  `msgpack:"n"`
+	Held []HeldReplica `msgpack:"h"`
+}
+
+// HeldReplica is one replica and the newest membership that it knows.
+type HeldReplica struct {
+	Partition table.PartitionID `msgpack:"p"`
+	Table     table.ID          `msgpack:"t"`
+	Members   uint32            `msgpack:"m"`
+}
+
+// SweepResponse lists those that are nobody's any more.
+type SweepResponse struct {
+	Orphans []Orphan `msgpack:"o,omitempty"`
+}
+
+// Orphan may be destroyed while the newest membership that it knows is at most
+// Members: a replica made for a later one is not meant.
+type Orphan struct {
+	Partition table.PartitionID `msgpack:"p"`
+	Members   uint32            `msgpack:"m"`
+}
+
+// Sweep implements NodeRegistry.
+func (c *Catalog) Sweep(ctx context.Context, r *SweepRequest) (*SweepResponse, error) {
+	out := &SweepResponse{}
+	err := c.confirmed(ctx, func(s *state) error {
+		out.Orphans = nil
+		rows := s.byID()
+		for _, h := range r.Held {
+			row := rows[h.Partition]
+			switch {
+			case row != nil && !slices.Contains(row.holders(), r.Node) && h.Members <= row.Epoch.Members:
+				out.Orphans = append(out.Orphans, Orphan{h.Partition, row.Epoch.Members})
+			case row == nil && h.Partition != c.System() && s.names[h.Table] == "":
+				// A partition of a table that is there may be one that the catalog learns
+				// of next.
+				out.Orphans = append(out.Orphans, Orphan{h.Partition, h.Members})
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// byID finds partitions by id alone.
+func (s *state) byID() map[table.PartitionID]*Partition {
+	out := map[table.PartitionID]*Partition{}
+	for _, partitions := range s.byBase {
+		for id, p := range partitions {
+			out[id] = p
+		}
+	}
+	return out
+}
+
+const (
+	methodMembers    = "Catalog.Members"
+	methodRemoveNode = "Catalog.RemoveNode"
+	methodSweep      = "Catalog.Sweep"
+)
+
+type nodeRequest struct {
+	ID table.NodeID `msgpack:"i"`
+}
+
+// registerNodes answers for r on s.
+func registerNodes(s *rpc.Server, r NodeRegistry) {
+	handleList(s, methodMembers, r.Members)
+	handleDone(s, methodRemoveNode, func(ctx context.Context, q *nodeRequest) error { return r.RemoveNode(ctx, q.ID) })
+	rpc.Handle(s, methodSweep, r.Sweep)
+}
+
+// Members implements NodeRegistry.
+func (c *Client) Members(ctx context.Context) ([]Member, error) {
+	return askList(ctx, c, methodMembers, func(r Registry) func(context.Context) ([]Member, error) { return r.Members })
+}
+
+// RemoveNode implements NodeRegistry.
+func (c *Client) RemoveNode(ctx context.Context, id table.NodeID) error {
+	return done(ctx, c, methodRemoveNode, &nodeRequest{id}, func(ctx context.Context, r Registry) error { return r.RemoveNode(ctx, id) })
+}
+
+// Sweep implements NodeRegistry.
+func (c *Client) Sweep(ctx context.Context, r *SweepRequest) (*SweepResponse, error) {
+	out, err := ask(ctx, c, methodSweep, true, r, func(ctx context.Context, l Registry) (*SweepResponse, error) { return l.Sweep(ctx, r) })
+	if err != nil {
+		return nil, fmt.Errorf("ask which replicas are nobody's: %w", err)
+	}
+	return out, nil
+}
