@@ -25,6 +25,9 @@ type Config struct {
 	// Replication is how many nodes of a region hold each partition; default 1, at
 	// most NodesPerRegion.
 	Replication int
+	// ReplaceAfter is for how long a node answers nothing before its replicas are
+	// made on others; 0 for the node's default.
+	ReplaceAfter time.Duration
 	// Port serves every region; region i (from 1) also listens on Port+i. 0
 	// takes free ports.
 	Port int

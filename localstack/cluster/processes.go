@@ -115,6 +115,9 @@ func (c *Cluster) nodeArgs(plan *layout, place nodePlace) []string {
 	if c.config.Replication > 1 {
 		args = append(args, "--replication", strconv.Itoa(c.config.Replication))
 	}
+	if c.config.ReplaceAfter > 0 {
+		args = append(args, "--replace-after", c.config.ReplaceAfter.String())
+	}
 	for region, addrs := range plan.peers(place.Region) {
 		args = append(args, "--peer", string(region)+"="+strings.Join(addrs, ","))
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // admin serves what operators look at and do: /metrics, /health, /status,
-// /partitions, /debug/pprof.
+// /nodes, /partitions, /debug/pprof.
 type admin struct {
 	server *http.Server
 	addr   string
@@ -28,6 +28,8 @@ func startAdmin(n *Node) (*admin, error) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /health", n.serveHealth)
 	mux.HandleFunc("GET /status", n.serveStatus)
+	mux.HandleFunc("GET /nodes", n.serveMembers)
+	mux.HandleFunc("POST /nodes/{name}/{action}", n.serveNodeAction)
 	mux.HandleFunc("GET /partitions", n.servePartitions)
 	mux.HandleFunc("POST /partitions/split", n.serveSplit)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"antipode/regionnode/apierr"
 	"antipode/regionnode/internal/catalog"
 	"antipode/regionnode/internal/gossip"
 	"antipode/regionnode/table"
@@ -18,7 +19,8 @@ const bootstrapLook = 20 * time.Millisecond
 
 // bootstrap waits until gossip knows all nodes that shall start the region
 // together, and takes the id that follows from their names' order. All of them
-// come to the same order, whoever is first. It answers with the ids of all.
+// come to the same order, whoever is first. It answers with the ids of all, or
+// nil when the region has started without this one: then it joins.
 //
 // A disk that has an identity never comes here. A disk that lost its identity
 // does, and is refused: what its old self has voted for and acknowledged is
@@ -30,11 +32,11 @@ func (n *Node) bootstrap(ctx context.Context) ([]table.NodeID, error) {
 			return nil, err
 		}
 		if len(members) == n.config.BootstrapExpect {
-			ok, err := n.mayFound(ctx, members)
-			if err != nil {
+			verdict, err := n.mayFound(ctx, members)
+			switch {
+			case err != nil || verdict == late:
 				return nil, err
-			}
-			if ok {
+			case verdict == found:
 				return n.found(members), nil
 			}
 		}
@@ -66,10 +68,19 @@ func (n *Node) founders() ([]gossip.Member, error) {
 	return out, nil
 }
 
+// verdict is what a new disk does while its region starts.
+type verdict int
+
+const (
+	unsure verdict = iota // nobody knows yet
+	found                 // take part
+	late                  // the region has started without it
+)
+
 // mayFound tells whether this node's new disk may take part. While fewer than a
 // majority have an identity there can be no catalog yet; from then on the
-// catalog is asked whether it has known a node of this name.
-func (n *Node) mayFound(ctx context.Context, members []gossip.Member) (bool, error) {
+// catalog is asked whether it has known a node of this name or id.
+func (n *Node) mayFound(ctx context.Context, members []gossip.Member) (verdict, error) {
 	known := 0
 	for _, m := range members {
 		if m.Node != 0 {
@@ -77,21 +88,24 @@ func (n *Node) mayFound(ctx context.Context, members []gossip.Member) (bool, err
 		}
 	}
 	if known <= len(members)/2 {
-		return true, nil
+		return found, nil
 	}
 	registry, err := n.newRegistry(nil)
 	if err != nil {
-		return false, err
+		return unsure, err
 	}
-	rows, err := registry.Nodes(ctx)
-	if err != nil {
+	at := slices.IndexFunc(members, func(m gossip.Member) bool { return m.Name == n.config.Name })
+	may, err := registry.MayFound(ctx, catalog.Node{ID: catalog.BootstrapNode(string(n.config.Region), at), Name: n.config.Name})
+	switch {
+	case apierr.Of(err) != nil:
+		return unsure, fmt.Errorf("start region %s: %w", n.config.Region, err)
+	case err != nil:
 		n.config.Log.Warn("the region's catalog does not answer a new node", "error", err)
-		return false, nil
+		return unsure, nil
+	case !may:
+		return late, nil
 	}
-	if slices.ContainsFunc(rows, func(row catalog.Node) bool { return row.Name == n.config.Name }) {
-		return false, fmt.Errorf("region %s knows a node %s, but this disk is empty: it must come back under another name", n.config.Region, n.config.Name)
-	}
-	return true, nil
+	return found, nil
 }
 
 // found takes the node's id, and learns where the others are: they do not

@@ -17,7 +17,7 @@ import (
 )
 
 // newRegistry finds the catalog's leader through gossip; local is this node's
-// own catalog, if it has one.
+// own catalog, once it has one.
 func (n *Node) newRegistry(local *catalog.Catalog) (*catalog.Client, error) {
 	config := catalog.ClientConfig{Pool: n.pool, Addrs: n.others, Resolve: n.addresses.of, Log: n.config.Log}
 	if local != nil {
@@ -26,17 +26,9 @@ func (n *Node) newRegistry(local *catalog.Catalog) (*catalog.Client, error) {
 	return catalog.NewClient(config)
 }
 
-// voters are the members of a system partition that this node may have to make:
-// nil where it joins a region that others have started.
-func (n *Node) voters() []table.NodeID {
-	if n.config.BootstrapExpect == 0 && len(n.config.Join) == 0 {
-		return []table.NodeID{n.id}
-	}
-	return n.founding
-}
-
-// openCatalog makes the region's system partition on its first nodes, and starts
-// catalog and controller wherever the system partition is.
+// openCatalog makes the region's system partition where this node is one of those
+// that start the region, and starts catalog and controller: the system partition
+// may come to any node, and go.
 func (n *Node) openCatalog(ctx context.Context) error {
 	region := string(n.config.Region)
 	names := []string{region}
@@ -46,34 +38,44 @@ func (n *Node) openCatalog(ctx context.Context) error {
 	if err := ring.CheckRegions(names); err != nil {
 		return err
 	}
-	id := catalog.SystemPartition(region)
-	if voters := n.voters(); voters != nil {
-		err := n.partitions.Create(ctx, partition.Spec{
-			ID: id, Table: table.ID(id), Epoch: regionnode.Epoch{Range: 1, Members: 1},
-			Members: voters, Incarnation: uint64(id), Generation: replication.Generation(id),
-		})
-		if err != nil {
-			return fmt.Errorf("make the region's catalog: %w", err)
-		}
-	}
 	if n.founding != nil {
-		if err := (identity{id: n.id, region: region, founders: len(n.founding)}).write(n.store); err != nil {
+		if err := n.foundCatalog(ctx); err != nil {
 			return err
 		}
 	}
-	system, holds := n.partitions.Partition(id)
-	if holds {
-		if err := n.startCatalog(system); err != nil {
-			return err
-		}
+	if err := n.startCatalog(); err != nil {
+		return err
 	}
 	var err error
 	n.registry, err = n.newRegistry(n.catalog)
 	return err
 }
 
-func (n *Node) startCatalog(system *partition.Partition) error {
-	kv := newCatalogKV(system, n.recatalog)
+// foundCatalog makes the system partition on a new disk, and then gives the disk
+// its identity: a disk that has one never makes another system partition, as its
+// own may have moved away.
+func (n *Node) foundCatalog(ctx context.Context) error {
+	region := string(n.config.Region)
+	id := catalog.SystemPartition(region)
+	err := n.partitions.Create(ctx, partition.Spec{
+		ID: id, Table: table.ID(id), Epoch: regionnode.Epoch{Range: 1, Members: 1},
+		Members: n.founding, Incarnation: uint64(id), Generation: replication.Generation(id),
+	})
+	if err != nil {
+		return fmt.Errorf("make the region's catalog: %w", err)
+	}
+	who := identity{id: n.id, region: region}
+	if n.config.BootstrapExpect > 0 {
+		who.founders = len(n.founding)
+	}
+	return who.write(n.store)
+}
+
+func (n *Node) startCatalog() error {
+	kv := &catalogKV{
+		partitions: n.partitions, id: catalog.SystemPartition(string(n.config.Region)),
+		changed: n.recatalog, moved: n.host.moved,
+	}
 	n.background.Go(func() { kv.watch(n.ctx) })
 	abroad := &abroad{own: string(n.config.Region), pool: n.pool, peers: n.config.Peers}
 	var err error
@@ -86,7 +88,7 @@ func (n *Node) startCatalog(system *partition.Partition) error {
 	}
 	catalog.Register(n.server, n.catalog)
 	n.controller, err = controller.New(controller.Config{
-		Catalog: n.catalog, Regions: abroad, Log: n.config.Log,
+		Catalog: n.catalog, Regions: abroad, Log: n.config.Log, ReplaceAfter: n.config.ReplaceAfter,
 		Splits: catalog.SplitLimits{Bytes: int64(n.config.Splits.Size), Load: uint32(n.config.Splits.Load)},
 		Nodes: &nodes{local: n.host, remote: func(row catalog.Node) controller.Host {
 			n.addresses.set(row.ID, row.Addr)
@@ -166,7 +168,7 @@ func (n *Node) register(ctx context.Context) error {
 	if err := n.gossip.Announce(n.id, n.rpcAddr); err != nil {
 		return err
 	}
-	if n.catalog == nil {
+	if !n.holdsCatalog() {
 		return nil
 	}
 	for peer, addrs := range n.config.Peers {
@@ -175,4 +177,10 @@ func (n *Node) register(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// holdsCatalog tells whether this node has a replica of the system partition.
+func (n *Node) holdsCatalog() bool {
+	_, ok := n.partitions.Partition(catalog.SystemPartition(string(n.config.Region)))
+	return ok
 }

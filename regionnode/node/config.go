@@ -61,6 +61,10 @@ type Config struct {
 	// SnapshotRate bounds the bytes of partitions' snapshots that the node sends in
 	// a second, so that its disk and network have room for what clients want.
 	SnapshotRate uint64 // 64 MB
+	// ReplaceAfter is for how long a node of the region answers nothing before its
+	// replicas are made on others; a node that is only started again should be back
+	// before.
+	ReplaceAfter time.Duration // 5 min
 
 	// Peers are rpc addresses of nodes of the other regions. Regions are
 	// configuration, never learned from gossip.

@@ -31,10 +31,8 @@ type counter struct {
 
 // openCounts begins to report.
 func (n *Node) openCounts(context.Context) error {
-	if n.catalog != nil {
-		catalog.RegisterCounts(n.server, n.catalog)
-		catalog.RegisterPartitions(n.server, n.catalog)
-	}
+	catalog.RegisterCounts(n.server, n.catalog)
+	catalog.RegisterPartitions(n.server, n.catalog)
 	n.upkeep(func(ctx context.Context) {
 		c := &counter{node: n, told: map[table.PartitionID]catalog.PartitionCount{}}
 		tick := time.NewTicker(countInterval)

@@ -20,6 +20,8 @@ type host struct {
 	links      *links
 	indexes    *indexes
 	self       table.NodeID
+	// moved is raised when the system partition may have come or gone.
+	moved flag
 }
 
 // nodes finds the hosts of the region (controller.Nodes).
@@ -68,7 +70,7 @@ func logConfig(c controller.LogConfig, peers []replication.Region) partition.Log
 
 // DestroyPartition is part of controller.Host.
 func (h *host) DestroyPartition(ctx context.Context, id table.PartitionID) error {
-	h.links.drop(id)
+	defer h.links.drop(id)()
 	defer h.indexes.drop(id)()
 	if err := h.partitions.Destroy(ctx, id); err != nil {
 		return fmt.Errorf("destroy partition %d: %w", id, err)

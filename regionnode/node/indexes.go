@@ -21,7 +21,7 @@ type indexes struct {
 	dirty flag
 
 	mu sync.Mutex
-	// dropped partitions are about to go; ids are never used again.
+	// dropped partitions are about to go.
 	dropped map[table.PartitionID]bool
 	// clean are the partitions of indexes, by the term of the leadership, that hold
 	// no tombstones any more.

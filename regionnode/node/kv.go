@@ -4,30 +4,44 @@ import (
 	"context"
 	"errors"
 
+	"antipode/regionnode"
 	"antipode/regionnode/internal/catalog"
 	"antipode/regionnode/internal/partition"
+	"antipode/regionnode/table"
 )
 
-// catalogKV is the system partition as the catalog sees it.
+// catalogKV is the system partition as the catalog sees it: this node's replica,
+// while it has one. Elsewhere every call answers NotLeader.
 type catalogKV struct {
-	partition *partition.Partition
-	// changed is also raised when the partition's leader changes.
-	changed flag
+	partitions *partition.Host
+	id         table.PartitionID
+	// changed is also raised when the partition's leader changes, moved when the
+	// replica may have come or gone.
+	changed, moved flag
 }
 
-func newCatalogKV(p *partition.Partition, changed flag) *catalogKV {
-	return &catalogKV{partition: p, changed: changed}
+// replica is this node's.
+func (kv *catalogKV) replica() (*partition.Partition, error) {
+	p, ok := kv.partitions.Partition(kv.id)
+	if !ok {
+		return nil, &regionnode.NotLeader{Partition: kv.id}
+	}
+	return p, nil
 }
 
 // watch announces every change of the partition's rows until ctx ends.
 func (kv *catalogKV) watch(ctx context.Context) {
 	for {
-		changed := kv.partition.WatchRaw()
+		var changed <-chan struct{}
+		if p, err := kv.replica(); err == nil {
+			changed = p.WatchRaw()
+		}
 		kv.changed.raise()
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
+		case <-kv.moved:
 		}
 	}
 }
@@ -38,7 +52,10 @@ func (kv *catalogKV) Apply(ctx context.Context, changes []catalog.Change) error 
 	for i, c := range changes {
 		ops[i] = partition.RawOp{Key: c.Key, Value: c.Value, Expect: c.Old, ExpectAbsent: c.Old == nil}
 	}
-	err := kv.partition.ApplyRaw(ctx, ops)
+	p, err := kv.replica()
+	if err == nil {
+		err = p.ApplyRaw(ctx, ops)
+	}
 	if errors.Is(err, partition.ErrConflict) {
 		return catalog.ErrConflict
 	}
@@ -47,12 +64,20 @@ func (kv *catalogKV) Apply(ctx context.Context, changes []catalog.Change) error 
 
 // Get is part of catalog.KV.
 func (kv *catalogKV) Get(ctx context.Context, key []byte) ([]byte, bool, error) {
-	return kv.partition.GetRaw(ctx, key)
+	p, err := kv.replica()
+	if err != nil {
+		return nil, false, err
+	}
+	return p.GetRaw(ctx, key)
 }
 
 // Scan is part of catalog.KV.
 func (kv *catalogKV) Scan(ctx context.Context, prefix []byte) ([]catalog.Pair, error) {
-	raw, err := kv.partition.ScanRaw(ctx, prefix)
+	p, err := kv.replica()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := p.ScanRaw(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +93,10 @@ func (kv *catalogKV) Changed() <-chan struct{} { return kv.changed }
 
 // Leads is part of catalog.KV.
 func (kv *catalogKV) Leads() (term uint64, ok bool) {
-	s := kv.partition.Status()
+	p, err := kv.replica()
+	if err != nil {
+		return 0, false
+	}
+	s := p.Status()
 	return s.Term, s.Leading
 }

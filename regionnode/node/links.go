@@ -18,7 +18,7 @@ type links struct {
 	mu sync.Mutex
 	// sources are the Sources in use: one for each partition and term.
 	sources map[table.PartitionID]*source
-	// dropped partitions are about to go; ids are never used again.
+	// dropped partitions are about to go.
 	dropped map[table.PartitionID]bool
 	dirty   flag
 	ended   sync.WaitGroup
@@ -70,8 +70,9 @@ func (l *links) close() { l.ended.Wait() }
 func (l *links) refresh() { l.dirty.raise() }
 
 // drop ends a partition's links before the partition goes; it returns when they
-// have ended.
-func (l *links) drop(id table.PartitionID) {
+// have ended. Call what it returns once the partition has gone: another replica
+// of it may come.
+func (l *links) drop(id table.PartitionID) (gone func()) {
 	l.mu.Lock()
 	_, linked := l.sources[id]
 	if linked {
@@ -80,6 +81,11 @@ func (l *links) drop(id table.PartitionID) {
 	l.mu.Unlock()
 	if linked {
 		l.group.Set(l.desired())
+	}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.dropped, id)
 	}
 }
 

@@ -41,7 +41,7 @@ type Node struct {
 	partitions *partition.Host
 	liveness   *liveness.Monitor // nil where no partition has several replicas
 	registry   *catalog.Client
-	// catalog and controller are nil where the system partition is not held.
+	// catalog and controller work while the system partition is led here.
 	catalog    *catalog.Catalog
 	controller *controller.Controller
 	host       *host
@@ -194,24 +194,14 @@ func (n *Node) openNetwork(context.Context) error {
 // serve begins to answer rpc, now that everything that answers is registered,
 // and to work for the region.
 func (n *Node) serve(context.Context) error {
-	var local controller.Region
-	if n.controller != nil {
-		local = n.controller.Region()
-	}
-	controller.ServeFront(n.server, local, n.registry, n.pool)
+	controller.ServeFront(n.server, n.controller.Region(), n.registry, n.pool)
 	n.background.Go(func() {
 		if err := n.server.Serve(n.listener); err != nil && n.ctx.Err() == nil {
 			n.config.Log.Error("rpc ended", "error", err)
 		}
 	})
-	if n.controller != nil {
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			n.controller.Run(n.ctx)
-		}()
-		n.onClose(func() error { n.cancel(); <-ended; return nil })
-	}
+	n.upkeep(n.controller.Run)
+	n.upkeep(n.sweepForever)
 	return nil
 }
 
@@ -249,15 +239,21 @@ func (n *Node) identify(ctx context.Context) error {
 	if n.id != 0 {
 		return nil
 	}
+	// A founder's identity becomes durable behind the catalog's replica:
+	// foundCatalog.
 	switch {
 	case n.config.BootstrapExpect > 0:
 		var err error
-		// The identity becomes durable behind the catalog's replica: openCatalog.
 		n.founding, err = n.bootstrap(ctx)
-		return err
+		if err != nil || n.founding != nil {
+			return err
+		}
 	case len(n.config.Join) == 0:
 		n.id = catalog.BootstrapNode(string(n.config.Region), 0)
-	default:
+		n.founding = []table.NodeID{n.id}
+		return nil
+	}
+	{
 		registry, err := n.newRegistry(nil)
 		if err != nil {
 			return err
@@ -271,14 +267,10 @@ func (n *Node) identify(ctx context.Context) error {
 	return identity{id: n.id, region: string(n.config.Region)}.write(n.store)
 }
 
-// row is what the catalog is to know of this node. The id of a node that joined
-// is the catalog's to give: it is found by the node's name.
+// row is what the catalog is to know of this node. On a new disk the id is 0: it
+// is the catalog's to give.
 func (n *Node) row() catalog.Node {
-	row := catalog.Node{Name: n.config.Name, Addr: n.rpcAddr, Zone: n.config.Zone}
-	if n.id != 0 && catalog.IsBootstrapNode(n.id) {
-		row.ID = n.id
-	}
-	return row
+	return catalog.Node{ID: n.id, Name: n.config.Name, Addr: n.rpcAddr, Zone: n.config.Zone}
 }
 
 func (n *Node) openPartitions(context.Context) error {
@@ -295,7 +287,7 @@ func (n *Node) openPartitions(context.Context) error {
 	}
 	n.partitions = partitions
 	n.corruptible.Store(partitions)
-	n.host = &host{partitions: partitions, self: n.id}
+	n.host = &host{partitions: partitions, self: n.id, moved: make(flag, 1)}
 	n.onClose(n.closePartitions)
 	rpc.HandleOneWay(n.server, raftMethod, func(_ string, payload []byte) { n.receiveRaft(payload) })
 	rpc.HandleRaw(n.server, snapshotMethod, partitions.ReceiveSnapshot)

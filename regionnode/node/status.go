@@ -102,9 +102,7 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 		ID: n.id, Name: n.config.Name, Region: string(n.config.Region), Zone: n.config.Zone,
 		RPC: n.rpcAddr, Started: n.started.UnixMilli(), DeadLetters: len(letters), Awake: n.partitions.Awake(),
 	}
-	if n.catalog != nil {
-		_, s.Catalog = n.catalog.KV().Leads()
-	}
+	_, s.Catalog = n.catalog.KV().Leads()
 	for _, m := range n.gossip.Members() {
 		s.Members = append(s.Members, MemberStatus{Name: m.Name, Zone: m.Zone, Status: string(m.Status)})
 	}

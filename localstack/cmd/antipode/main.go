@@ -34,6 +34,6 @@ regions at once. Start it and point any AWS SDK at the endpoint it prints.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), statusCommand(), partitionCommand(), benchCommand())
+	root.AddCommand(upCommand(), statusCommand(), nodeCommand(), partitionCommand(), benchCommand())
 	return root
 }

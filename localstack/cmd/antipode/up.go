@@ -50,6 +50,7 @@ start on the same directory has everything.`,
 	flags.StringSliceVar(&f.config.Regions, "regions", cluster.DefaultRegions, "regions to run")
 	flags.IntVar(&f.config.NodesPerRegion, "nodes", 0, "storage nodes in each region (0: as many as the data directory has, or 1)")
 	flags.IntVar(&f.config.Replication, "replication", 1, "nodes that hold each partition, at most --nodes; from 2 on a region survives nodes")
+	flags.DurationVar(&f.config.ReplaceAfter, "replace-after", 5*time.Minute, "how long a node answers nothing before its replicas are made on others")
 	flags.IntVar(&f.config.Port, "port", 8000, "port that serves every region; region i (from 1) also listens on port+i; 0 takes free ports")
 	flags.StringVar(&f.config.Host, "host", "127.0.0.1", "address to serve clients on; what nodes say to one another stays on loopback")
 	flags.StringVar(&f.config.Dir, "data", defaultDir, "data directory")

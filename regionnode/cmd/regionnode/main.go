@@ -69,6 +69,7 @@ through gossip. When it serves, it prints one line of JSON on stdout.`,
 	fs.IntVar(&f.config.BootstrapExpect, "bootstrap-expect", 0, "how many nodes start the region together, this one among them; all are told the same and --join one another")
 	fs.IntVar(&f.config.Replication, "replication", 1, "nodes that hold each partition of a new table, where there are as many")
 	fs.BoolVar(&f.config.NoReadLeases, "no-read-leases", false, "confirm every strong read with a majority instead of relying on promises and clocks")
+	fs.DurationVar(&f.config.ReplaceAfter, "replace-after", 5*time.Minute, "how long a node of the region answers nothing before its replicas are made on others")
 	fs.Uint64Var(&f.config.MaxRaftLog, "max-raft-log", 1<<30, "bytes up to which a partition's raft log is kept for a member that is away")
 	fs.Uint64Var(&f.config.SnapshotRate, "snapshot-rate", 64<<20, "bytes of partitions' snapshots that the node sends in a second")
 	fs.IntVar(&f.config.Partitions, "partitions", 1, "partitions of a new table")

@@ -72,7 +72,7 @@ func useRegistry(t *testing.T, r Registry) {
 	check(err)
 	check(r.DrainNode(ctx, n.ID, false))
 	swept, err := r.Sweep(ctx, &SweepRequest{Node: n.ID, Held: []HeldReplica{{Partition: 7, Table: 7, Members: 3}}})
-	if check(err); len(swept.Orphans) != 1 || swept.Orphans[0] != (Orphan{7, 3}) {
+	if check(err); len(swept.Orphans) != 1 || swept.Orphans[0] != (Orphan{7, 0}) {
 		t.Fatalf("swept %+v", swept)
 	}
 	check(r.RemoveNode(ctx, n.ID+99))

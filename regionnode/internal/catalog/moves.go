@@ -204,3 +204,21 @@ func (c *Catalog) EndMove(ctx context.Context, p *Partition, members []table.Nod
 		}
 	})
 }
+
+// Prefer notes in which order a partition has its members now, the preferred
+// leader first. It changes nothing if the members are others by now.
+func (c *Catalog) Prefer(ctx context.Context, p *Partition, members []table.NodeID) error {
+	return c.change(ctx, func(t *txn) error {
+		row := t.s.byBase[p.Base][p.ID]
+		if row == nil || row.Dropped || row.Epoch.Members != p.Epoch.Members || row.Move != nil || slices.Equal(row.Replicas, members) {
+			return nil
+		}
+		a, b := slices.Sorted(slices.Values(row.Replicas)), slices.Sorted(slices.Values(members))
+		if !slices.Equal(a, b) {
+			return nil
+		}
+		next := *row
+		next.Replicas = members
+		return t.put(idKey(partitionPrefix, uint64(p.ID)), &next)
+	})
+}

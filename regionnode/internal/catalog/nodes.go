@@ -20,6 +20,9 @@ type NodeRegistry interface {
 	// hold nothing; the replicas of one that does not are replaced at once, and it
 	// goes when none is left. A node that is not there has gone already.
 	RemoveNode(ctx context.Context, id table.NodeID) error
+	// MayFound tells whether a new disk may still take its part in starting the
+	// region, under an id of BootstrapNode's; if not, it is a new node.
+	MayFound(ctx context.Context, n Node) (bool, error)
 	// Sweep tells which of a node's replicas are nobody's any more.
 	Sweep(ctx context.Context, r *SweepRequest) (*SweepResponse, error)
 }
@@ -154,6 +157,24 @@ func (c *Catalog) Nodes(ctx context.Context) (out []Node, err error) {
 	return out, err
 }
 
+// MayFound implements NodeRegistry.
+func (c *Catalog) MayFound(ctx context.Context, n Node) (may bool, err error) {
+	err = c.confirmed(ctx, func(s *state) error {
+		may = s.nodes[n.ID] == nil
+		for _, held := range s.nodes {
+			if held.Name == n.Name && !held.Removed {
+				return apierr.Invalid("The region knows a node %s, but this disk is empty: it must come back under another name, or the old node be removed first.", n.Name)
+			}
+		}
+		id := c.System()
+		if row := s.byBase[table.ID(id)][id]; row != nil && !slices.Contains(row.Replicas, n.ID) {
+			may = false // it was replaced before it came
+		}
+		return nil
+	})
+	return may, err
+}
+
 // SweepRequest lists the replicas that a node holds.
 type SweepRequest struct {
 	Node table.NodeID  `msgpack:"n"`
@@ -172,8 +193,9 @@ type SweepResponse struct {
 	Orphans []Orphan `msgpack:"o,omitempty"`
 }
 
-// Orphan may be destroyed while the newest membership that it knows is at most
-// Members: a replica made for a later one is not meant.
+// Orphan may be destroyed: the membership Members has no replica on the node,
+// and one that was made for that or a later membership is not meant. With 0 the
+// whole table has gone.
 type Orphan struct {
 	Partition table.PartitionID `msgpack:"p"`
 	Members   uint32            `msgpack:"m"`
@@ -193,7 +215,7 @@ func (c *Catalog) Sweep(ctx context.Context, r *SweepRequest) (*SweepResponse, e
 			case row == nil && h.Partition != c.System() && s.names[h.Table] == "":
 				// A partition of a table that is there may be one that the catalog learns
 				// of next.
-				out.Orphans = append(out.Orphans, Orphan{h.Partition, h.Members})
+				out.Orphans = append(out.Orphans, Orphan{Partition: h.Partition})
 			}
 		}
 		return nil
@@ -216,6 +238,7 @@ const (
 	methodMembers    = "Catalog.Members"
 	methodRemoveNode = "Catalog.RemoveNode"
 	methodSweep      = "Catalog.Sweep"
+	methodMayFound   = "Catalog.MayFound"
 )
 
 type nodeRequest struct {
@@ -227,6 +250,26 @@ func registerNodes(s *rpc.Server, r NodeRegistry) {
 	handleList(s, methodMembers, r.Members)
 	handleDone(s, methodRemoveNode, func(ctx context.Context, q *nodeRequest) error { return r.RemoveNode(ctx, q.ID) })
 	rpc.Handle(s, methodSweep, r.Sweep)
+	rpc.Handle(s, methodMayFound, func(ctx context.Context, n *Node) (*verdict, error) {
+		may, err := r.MayFound(ctx, *n)
+		return &verdict{may}, err
+	})
+}
+
+type verdict struct {
+	Yes bool `msgpack:"y"`
+}
+
+// MayFound implements NodeRegistry.
+func (c *Client) MayFound(ctx context.Context, n Node) (bool, error) {
+	v, err := ask(ctx, c, methodMayFound, true, &n, func(ctx context.Context, r Registry) (*verdict, error) {
+		may, err := r.MayFound(ctx, n)
+		return &verdict{may}, err
+	})
+	if err != nil {
+		return false, err
+	}
+	return v.Yes, nil
 }
 
 // Members implements NodeRegistry.

@@ -41,7 +41,9 @@ type seen struct {
 }
 
 type sighting struct {
-	at        time.Time
+	// silent is for how long it has not answered, in the leader's own steps: a
+	// leader that was frozen takes nobody else for silent.
+	silent    time.Duration
 	held, led int
 	waits     string
 }
@@ -51,16 +53,14 @@ func (c *Catalog) Saw(id table.NodeID, held, led int) {
 	c.seen.mu.Lock()
 	defer c.seen.mu.Unlock()
 	s := c.seen.get(id)
-	s.at, s.held, s.led = time.Now(), held, led
+	s.silent, s.held, s.led = 0, held, led
 }
 
-// Expect begins to watch for nodes: one that was never seen counts as seen now.
-func (c *Catalog) Expect(ids []table.NodeID) {
+// Missed notes that a node has not answered for so much longer.
+func (c *Catalog) Missed(id table.NodeID, more time.Duration) {
 	c.seen.mu.Lock()
 	defer c.seen.mu.Unlock()
-	for _, id := range ids {
-		c.seen.get(id)
-	}
+	c.seen.get(id).silent += more
 }
 
 // ForgetSeen begins anew: this node leads again, or not any more.
@@ -81,7 +81,14 @@ func (c *Catalog) Wait(id table.NodeID, why string) {
 func (c *Catalog) SilentFor(id table.NodeID) time.Duration {
 	c.seen.mu.Lock()
 	defer c.seen.mu.Unlock()
-	return c.seen.silent(id)
+	return c.seen.get(id).silent
+}
+
+// Leads is how many partitions a node led when it last answered.
+func (c *Catalog) Leads(id table.NodeID) int {
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	return c.seen.get(id).led
 }
 
 func (c *Catalog) silent(id table.NodeID) bool { return c.SilentFor(id) >= SilentAfter }
@@ -91,19 +98,10 @@ func (k *seen) get(id table.NodeID) *sighting {
 	if k.of == nil {
 		k.of = map[table.NodeID]*sighting{}
 	}
-	s := k.of[id]
-	if s == nil {
-		s = &sighting{at: time.Now()}
-		k.of[id] = s
+	if k.of[id] == nil {
+		k.of[id] = &sighting{}
 	}
-	return s
-}
-
-func (k *seen) silent(id table.NodeID) time.Duration {
-	if s := k.of[id]; s != nil {
-		return time.Since(s.at)
-	}
-	return 0
+	return k.of[id]
 }
 
 // Members implements NodeRegistry.
@@ -117,11 +115,11 @@ func (c *Catalog) Members(ctx context.Context) (out []Member, err error) {
 			if n.Removed {
 				continue
 			}
-			m := Member{Node: n, Replicas: s.load[n.ID] - coming[n.ID], Coming: coming[n.ID], Going: going[n.ID], Silent: c.seen.silent(n.ID).Milliseconds()}
-			if at := c.seen.of[n.ID]; at != nil {
-				m.Held, m.Led, m.Waits = at.held, at.led, at.waits
-			}
-			out = append(out, m)
+			at := c.seen.get(n.ID)
+			out = append(out, Member{
+				Node: n, Silent: at.silent.Milliseconds(), Held: at.held, Led: at.led, Waits: at.waits,
+				Replicas: s.load[n.ID] - coming[n.ID], Coming: coming[n.ID], Going: going[n.ID],
+			})
 		}
 		return nil
 	})

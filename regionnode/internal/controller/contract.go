@@ -38,6 +38,7 @@ type Host interface {
 	// CancelSplit (leader) sees to it that no SplitPartition with this request,
 	// made before or still to come, is done; unless one is, which it says.
 	CancelSplit(ctx context.Context, r *SplitRequest) (*SplitOutcome, error)
+	Mover
 }
 
 // Nodes finds a node of this region: the Host itself for the node at hand, a

@@ -28,6 +28,12 @@ type Config struct {
 	MaxTables int
 	// Splits says when partitions are split by themselves; they never are without.
 	Splits catalog.SplitLimits
+	// ReplaceAfter is for how long a node answers nothing before its replicas are
+	// made elsewhere; default 5 min.
+	ReplaceAfter time.Duration
+	// MaxMoves bounds how many partitions change their members at one time;
+	// default 4, as each may copy a whole partition.
+	MaxMoves int
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -44,6 +50,8 @@ type Controller struct {
 	running  map[string]bool
 	attempts map[string]int // failed ones in a row
 	finished chan struct{}  // has something when a worker ended
+
+	moves moveCounts
 }
 
 // New makes a controller; Run makes it work.
@@ -59,6 +67,12 @@ func New(cfg Config) (*Controller, error) {
 	}
 	if cfg.MaxTables <= 0 {
 		cfg.MaxTables = 64
+	}
+	if cfg.ReplaceAfter <= 0 {
+		cfg.ReplaceAfter = DefaultReplaceAfter
+	}
+	if cfg.MaxMoves <= 0 {
+		cfg.MaxMoves = 4
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -98,6 +112,7 @@ func (c *Controller) lead(ctx context.Context, term uint64, tick <-chan time.Tim
 	defer workers.Wait()
 	defer stop()
 	look := true // for partitions to split, once for each tick
+	workers.Go(func() { newTender(c).run(ctx) })
 	for ctx.Err() == nil {
 		if now, leads := c.cfg.Catalog.KV().Leads(); !leads || now != term {
 			return
@@ -128,7 +143,7 @@ func (c *Controller) lead(ctx context.Context, term uint64, tick <-chan time.Tim
 // start makes a worker for each piece of work that has none yet.
 func (c *Controller) start(ctx context.Context, workers *sync.WaitGroup, work *catalog.Work) {
 	for _, name := range work.Tables {
-		if c.busy() >= c.cfg.MaxTables+len(work.Jobs)+len(work.Splits) {
+		if c.busy() >= c.cfg.MaxTables+len(work.Jobs)+len(work.Splits)+len(work.Moves) {
 			break
 		}
 		c.work(ctx, workers, "table "+name, func(ctx context.Context) error { return c.reconcile(ctx, name) })
@@ -140,6 +155,9 @@ func (c *Controller) start(ctx context.Context, workers *sync.WaitGroup, work *c
 		if j.Kind == catalog.ReplicaJobKind {
 			c.work(ctx, workers, jobName(j), func(ctx context.Context) error { return c.runReplicaJob(ctx, j) })
 		}
+	}
+	for _, id := range work.Moves {
+		c.work(ctx, workers, fmt.Sprintf("move of partition %d", id), func(ctx context.Context) error { return c.runMove(ctx, id) })
 	}
 }
 

@@ -68,6 +68,7 @@ func ServeHost(s *rpc.Server, h Host) {
 	rpc.Handle(s, methodBackfill, h.Backfill)
 	rpc.Handle(s, methodSplitPartition, h.SplitPartition)
 	rpc.Handle(s, methodCancelSplit, h.CancelSplit)
+	serveMover(s, h)
 	rpc.Handle(s, methodIndexReady, func(ctx context.Context, r *IndexRequest) (*readyResponse, error) {
 		b, ok := h.(IndexBuilder)
 		if !ok {
