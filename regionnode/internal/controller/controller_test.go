@@ -23,10 +23,14 @@ const (
 
 func (r *region) create(name string) error {
 	_, cat, _ := r.now()
-	_, err := cat.CreateTable(context.Background(), &regionnode.CreateTableRequest{Descriptor: table.Descriptor{
-		Name: name, Attributes: []table.Attribute{{Name: "pk", Type: "S"}}, Key: table.KeySchema{Hash: []string{"pk"}}, BillingMode: "PAY_PER_REQUEST",
-	}})
+	_, err := cat.CreateTable(context.Background(), newTable(name))
 	return err
+}
+
+func newTable(name string) *regionnode.CreateTableRequest {
+	return &regionnode.CreateTableRequest{Descriptor: table.Descriptor{
+		Name: name, Attributes: []table.Attribute{{Name: "pk", Type: "S"}}, Key: table.KeySchema{Hash: []string{"pk"}}, BillingMode: "PAY_PER_REQUEST",
+	}}
 }
 
 // replicas asks for a change of the replica set.

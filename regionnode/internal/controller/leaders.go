@@ -58,7 +58,7 @@ func (t *tender) handOver(ctx context.Context, place *catalog.Placement, row *ca
 		return errNoHeir
 	}
 	r := &HandOverRequest{Partition: row.ID, To: now.Members[at]}
-	_, err = askLeader(ctx, t.c, nodesOf(place), row, func(ctx context.Context, h Host) (struct{}, error) { return struct{}{}, h.HandOver(ctx, r) })
+	_, err = askLeader(ctx, t.c, nodesOf(place), row, false, func(ctx context.Context, h Host) (struct{}, error) { return struct{}{}, h.HandOver(ctx, r) })
 	if err != nil {
 		return err
 	}

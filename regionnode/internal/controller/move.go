@@ -35,31 +35,44 @@ func (c *Controller) runMove(ctx context.Context, id table.PartitionID) error {
 			return err
 		}
 		m := &move{c: c, work: w, row: &w.Partition, want: w.Partition.Move}
-		ended, err := m.step(ctx)
-		if errors.Is(err, catalog.ErrConflict) || ended && err == nil {
+		outcome, err := m.step(ctx)
+		if errors.Is(err, catalog.ErrConflict) || outcome == ended && err == nil {
 			return nil
 		}
-		if _, stale := errors.AsType[*regionnode.Stale](err); err != nil && !stale {
+		_, stale := errors.AsType[*regionnode.Stale](err)
+		switch {
+		case err != nil && !stale:
 			return fmt.Errorf("partition %d (%s, to %x, from %x): %w", id, m.want.Reason, m.want.Add, m.want.Remove, err)
+		case stale || outcome == waits:
+			pause(ctx, lookPause)
 		}
-		if pause(ctx, lookPause); ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
 }
 
+// outcome is what a step came to.
+type outcome int
+
+const (
+	went  outcome = iota // the next step can follow at once
+	waits                // for somebody else
+	ended                // there is no next one
+)
+
 // step does what is next, at most one change of the membership.
-func (m *move) step(ctx context.Context) (ended bool, err error) {
+func (m *move) step(ctx context.Context) (outcome, error) {
 	now, err := m.membership(ctx, false)
 	if err != nil {
-		return false, err
+		return waits, err
 	}
 	if len(now.Outgoing) > 0 {
 		_, err := m.membership(ctx, true)
-		return false, err
+		return waits, err
 	}
 	if strangers := m.strangers(now); len(strangers) > 0 {
-		return false, m.change(ctx, now, MembersRequest{Remove: strangers})
+		return went, m.change(ctx, now, MembersRequest{Remove: strangers})
 	}
 	if m.want.Undo && !slices.ContainsFunc(m.want.Add, now.has) {
 		return m.undo(ctx, now)
@@ -75,13 +88,13 @@ func (m *move) step(ctx context.Context) (ended bool, err error) {
 	}
 	switch leaving := m.leaving(now); {
 	case len(absent) > 0:
-		return false, m.add(ctx, now, absent)
+		return went, m.add(ctx, now, absent)
 	case len(learning) > 0 && !m.caught(now, learning):
-		return false, m.patience(ctx, learning)
+		return waits, m.patience(ctx, learning)
 	case len(learning)+len(leaving) > 0:
-		return false, m.change(ctx, now, MembersRequest{Promote: learning, Remove: leaving})
+		return went, m.change(ctx, now, MembersRequest{Promote: learning, Remove: leaving})
 	}
-	return true, m.end(ctx)
+	return ended, m.end(ctx)
 }
 
 // strangers are learners that no Move asks for: a controller that was late made
@@ -132,14 +145,14 @@ func (m *move) patience(ctx context.Context, ids []table.NodeID) error {
 // undo takes the learners of a Move that was given up out again. Where none came
 // that far they are added first: a call of an earlier controller to add them may
 // be on its way, and must find another membership.
-func (m *move) undo(ctx context.Context, now *Membership) (ended bool, err error) {
+func (m *move) undo(ctx context.Context, now *Membership) (outcome, error) {
 	if len(now.Learners) > 0 {
-		return false, m.change(ctx, now, MembersRequest{Remove: now.Learners})
+		return went, m.change(ctx, now, MembersRequest{Remove: now.Learners})
 	}
 	if now.Epoch == m.row.Epoch.Members && len(m.want.Add) > 0 {
-		return false, m.change(ctx, now, MembersRequest{AddLearners: m.want.Add})
+		return went, m.change(ctx, now, MembersRequest{AddLearners: m.want.Add})
 	}
-	return true, m.end(ctx)
+	return ended, m.end(ctx)
 }
 
 // end notes what was done, and then has removed replicas destroyed at once where
@@ -185,12 +198,12 @@ func (m *move) complete(now *Membership) bool {
 
 func (m *move) membership(ctx context.Context, confirm bool) (*Membership, error) {
 	r := &MembershipRequest{Partition: m.row.ID, Confirm: confirm}
-	return askLeader(ctx, m.c, m.table(), m.row, func(ctx context.Context, h Host) (*Membership, error) { return h.Membership(ctx, r) })
+	return askLeader(ctx, m.c, m.table(), m.row, true, func(ctx context.Context, h Host) (*Membership, error) { return h.Membership(ctx, r) })
 }
 
 func (m *move) change(ctx context.Context, now *Membership, r MembersRequest) error {
 	r.Partition, r.Epoch = m.row.ID, now.Epoch
-	_, err := askLeader(ctx, m.c, m.table(), m.row, func(ctx context.Context, h Host) (struct{}, error) {
+	_, err := askLeader(ctx, m.c, m.table(), m.row, false, func(ctx context.Context, h Host) (struct{}, error) {
 		return struct{}{}, h.ChangeMembers(ctx, &r)
 	})
 	if err != nil {
@@ -213,9 +226,10 @@ func (m *move) at(ctx context.Context, id table.NodeID, f func(context.Context, 
 }
 
 // askLeader makes one call to a partition's leader, which it looks for among the
-// holders, a few times each. Unlike onLeader it makes a call that may have been
-// executed no second time: whoever asked must look first what has become of it.
-func askLeader[T any](ctx context.Context, c *Controller, w *catalog.TableWork, p *catalog.Partition, f func(context.Context, Host) (T, error)) (T, error) {
+// holders, a few times each. Unless the call is repeatable, one that may have been
+// executed is not made a second time: whoever asked must look first what has
+// become of it.
+func askLeader[T any](ctx context.Context, c *Controller, w *catalog.TableWork, p *catalog.Partition, repeatable bool, f func(context.Context, Host) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxCall)
 	defer cancel()
 	holders := p.Holders()
@@ -223,14 +237,18 @@ func askLeader[T any](ctx context.Context, c *Controller, w *catalog.TableWork, 
 	if known, ok := c.leaders.Load(p.ID); ok {
 		at = known.(table.NodeID)
 	}
-	for try := 1; ; try++ {
+	for try, lost := 1, 0; ; try++ {
 		v, err := callAt(ctx, c, w, at, f)
 		if err == nil {
 			c.leaders.Store(p.ID, at)
 			return v, nil
 		}
+		c.leaders.Delete(p.ID)
 		moved, led := errors.AsType[*regionnode.NotLeader](err)
-		if !rpc.NotExecuted(err) || ctx.Err() != nil || !led && try >= 3*len(holders) {
+		if !led {
+			lost++
+		}
+		if !repeatable && !rpc.NotExecuted(err) || ctx.Err() != nil || lost >= 3*len(holders) || try >= maxAsks {
 			return v, err
 		}
 		if led && moved.Leader != 0 && moved.Leader != at {
@@ -241,3 +259,7 @@ func askLeader[T any](ctx context.Context, c *Controller, w *catalog.TableWork, 
 		pause(ctx, min(time.Duration(try)*time.Millisecond, 50*time.Millisecond))
 	}
 }
+
+// maxAsks bounds how many nodes askLeader asks, some of them again: a partition
+// without a leader gets one within a second, or not soon.
+const maxAsks = 60

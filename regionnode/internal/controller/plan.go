@@ -72,7 +72,7 @@ func (p *plan) seats() {
 	p.nodes = map[table.NodeID]*seat{}
 	for _, n := range p.place.Nodes {
 		silent := p.silent[n.ID]
-		s := &seat{node: n, quiet: silent >= catalog.SilentAfter, leaves: n.Draining || n.Leaving}
+		s := &seat{node: n, quiet: silent >= min(catalog.SilentAfter, p.replaceAfter), leaves: n.Draining || n.Leaving}
 		s.gone = silent >= p.replaceAfter || n.Leaving && s.quiet
 		s.takes = n.Takes() && !s.quiet && !s.gone
 		p.nodes[n.ID] = s

@@ -186,7 +186,7 @@ func (t *tender) adopt(ctx context.Context, place *catalog.Placement) error {
 
 func (t *tender) membership(ctx context.Context, place *catalog.Placement, row *catalog.Partition, confirm bool) (*Membership, error) {
 	r := &MembershipRequest{Partition: row.ID, Confirm: confirm}
-	return askLeader(ctx, t.c, nodesOf(place), row, func(ctx context.Context, h Host) (*Membership, error) { return h.Membership(ctx, r) })
+	return askLeader(ctx, t.c, nodesOf(place), row, true, func(ctx context.Context, h Host) (*Membership, error) { return h.Membership(ctx, r) })
 }
 
 func nodesOf(place *catalog.Placement) *catalog.TableWork {
@@ -207,7 +207,7 @@ func (t *tender) decide(ctx context.Context, place *catalog.Placement) error {
 	}
 	for _, n := range place.Nodes {
 		p.silent[n.ID] = t.c.cfg.Catalog.SilentFor(n.ID)
-		well = well && p.silent[n.ID] < catalog.SilentAfter && n.Takes()
+		well = well && p.silent[n.ID] < min(catalog.SilentAfter, t.c.cfg.ReplaceAfter) && n.Takes()
 	}
 	if well && t.idle == place.Generation {
 		return nil
