@@ -108,7 +108,7 @@ func (a *attempt) failed(ctx context.Context, err error) error {
 	if !repeatable(err, a.reads) {
 		return a.c.finalError(err, a.reads)
 	}
-	if moved, ok := errors.AsType[*regionnode.NotLeader](err); ok && a.follow(moved.Leader) {
+	if moved, ok := errors.AsType[*regionnode.NotLeader](err); ok && a.lead(ctx, moved.Leader) {
 		return a.pauseAfter(ctx, err)
 	}
 	a.at = (a.at + 1) % len(a.way.nodes)
@@ -135,6 +135,19 @@ func (a *attempt) refetch(ctx context.Context) {
 		return
 	}
 	a.at = a.way.of(was.id, 0)
+}
+
+// lead goes to the leader that a replica names. One that the map does not know
+// has become a member since: the map is fetched anew.
+func (a *attempt) lead(ctx context.Context, leader table.NodeID) bool {
+	if a.follow(leader) {
+		return true
+	}
+	if leader == 0 || a.way.nodes[a.at].id == leader {
+		return false
+	}
+	a.refetch(ctx)
+	return a.follow(leader)
 }
 
 // follow goes to the node that a NotLeader names, if it holds a replica and is

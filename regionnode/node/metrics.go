@@ -41,7 +41,7 @@ func newMetrics(n *Node) *metrics {
 	}
 	labels := prometheus.Labels{"region": string(n.config.Region), "node": n.config.Name}
 	register := prometheus.WrapRegistererWith(labels, m.registry)
-	register.MustRegister(m.latency, m.expired, m.scrubbed, m.differing, &collector{node: n}, &indexCollector{node: n}, collectors.NewGoCollector(),
+	register.MustRegister(m.latency, m.expired, m.scrubbed, m.differing, &collector{node: n}, &indexCollector{node: n}, &memberCollector{node: n}, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

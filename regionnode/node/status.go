@@ -24,7 +24,11 @@ type Status struct {
 	Catalog bool `json:"leads_catalog"`
 	// Awake counts partitions here that need time: with several replicas, those
 	// that have something to do or lack a leader.
-	Awake      int               `json:"awake"`
+	Awake int `json:"awake"`
+	// Draining: the node gives its replicas up. Moving is how many replicas of the
+	// region are on their way to other nodes.
+	Draining   bool              `json:"draining,omitempty"`
+	Moving     int               `json:"moving,omitempty"`
 	Members    []MemberStatus    `json:"members"`
 	Tables     []TableStatus     `json:"tables"`
 	Partitions []PartitionStatus `json:"partitions"`
@@ -105,6 +109,12 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 	_, s.Catalog = n.catalog.KV().Leads()
 	for _, m := range n.gossip.Members() {
 		s.Members = append(s.Members, MemberStatus{Name: m.Name, Zone: m.Zone, Status: string(m.Status)})
+	}
+	if rows, err := n.registry.Members(ctx); err == nil {
+		for _, m := range rows {
+			s.Moving += m.Coming
+			s.Draining = s.Draining || m.Node.ID == n.id && !m.Node.Takes()
+		}
 	}
 	names := map[table.ID]string{}
 	groups := map[string]string{}

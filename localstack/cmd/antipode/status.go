@@ -126,6 +126,9 @@ func printStatus(w io.Writer, views []view) {
 		if s.Catalog {
 			state = "up, leads catalog"
 		}
+		if s.Draining {
+			state += ", draining"
+		}
 		var leads, away, stranded int
 		var items int64
 		for _, p := range s.Partitions {
@@ -145,8 +148,22 @@ func printStatus(w io.Writer, views []view) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.Region, s.Name, s.Zone, state, len(s.Partitions), leads, items, v.Admin)
 	}
 	_ = table.Flush()
+	printMoves(w, views)
 	printTables(w, views)
 	printLinks(w, views)
+}
+
+// printMoves says which regions have replicas on their way to other nodes.
+func printMoves(w io.Writer, views []view) {
+	moving := map[string]int{}
+	for _, v := range views {
+		if v.Status != nil && v.Status.Moving > 0 {
+			moving[v.Status.Region] = max(moving[v.Status.Region], v.Status.Moving)
+		}
+	}
+	for _, region := range sortedKeys(moving) {
+		fmt.Fprintf(w, "\n%s: %d replicas are on their way to other nodes ('antipode node list' shows more)\n", region, moving[region])
+	}
 }
 
 // printTables prints each region's tables once, as its first node that answers

@@ -67,17 +67,18 @@ const (
 )
 
 // complete makes the replicas that were missing when their partitions were
-// created, as those began; the log has what came since. That a node is still
-// away is no failure: nothing else may wait for it.
+// created, as those began, for the log has what came since; or, once the members
+// have changed, empty. That a node is still away is no failure: nothing else may
+// wait for it.
 func (c *Controller) complete(ctx context.Context, w *catalog.TableWork) error {
 	away := false
 	for i := range w.Partitions {
 		p := &w.Partitions[i]
-		if p.Dropped {
+		if p.Dropped || p.Move != nil {
 			continue
 		}
 		for _, id := range p.Missing {
-			if err := c.createAt(ctx, w, id, spec(p, p.Born), completePatience); err != nil {
+			if err := c.makeMissing(ctx, w, p, id); err != nil {
 				c.cfg.Log.Debug("a replica is still missing", "partition", p.ID, "error", err)
 				away = true
 				break
@@ -92,4 +93,15 @@ func (c *Controller) complete(ctx context.Context, w *catalog.TableWork) error {
 		}
 	}
 	return nil
+}
+
+func (c *Controller) makeMissing(ctx context.Context, w *catalog.TableWork, p *catalog.Partition, id table.NodeID) error {
+	if p.Epoch.Members == 1 {
+		return c.createAt(ctx, w, id, spec(p, p.Born), completePatience)
+	}
+	ctx, cancel := context.WithTimeout(ctx, completePatience)
+	defer cancel()
+	r := &LearnerRequest{Partition: p.ID, Table: p.Table, Epoch: p.Epoch.Members}
+	_, err := callAt(ctx, c, w, id, func(ctx context.Context, h Host) (struct{}, error) { return struct{}{}, h.CreateLearner(ctx, r) })
+	return err
 }

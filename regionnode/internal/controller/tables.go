@@ -77,10 +77,14 @@ func eachPartition(ctx context.Context, w *catalog.TableWork, wants func(*catalo
 	return g.Wait()
 }
 
-// onReplicas calls every node that holds, or shall hold, a partition.
-func (c *Controller) onReplicas(ctx context.Context, w *catalog.TableWork, p *catalog.Partition, f func(context.Context, Host) error) error {
+// onReplicas calls every node that holds, or shall hold, a partition, but for
+// those to leave out.
+func (c *Controller) onReplicas(ctx context.Context, w *catalog.TableWork, p *catalog.Partition, except func(table.NodeID) bool, f func(context.Context, Host) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, id := range p.Replicas {
+	for _, id := range p.Holders() {
+		if except(id) {
+			continue
+		}
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, maxCall)
 			defer cancel()
@@ -103,13 +107,16 @@ func (c *Controller) push(ctx context.Context, w *catalog.TableWork, p *catalog.
 	return nil
 }
 
-// destroy succeeds on nodes that have left the region: their data is gone with
-// them. A split that was under way may have made another partition: only once
-// the one is gone from a node, the other cannot come there any more.
+// destroy leaves out nodes that have left the region, whose data is gone with
+// them, and nodes that are away: they find out when they come back (Sweep). A
+// split that was under way may have made another partition: only once the one is
+// gone from a node, the other cannot come there any more.
 func (c *Controller) destroy(ctx context.Context, w *catalog.TableWork, p *catalog.Partition) error {
-	present := *p
-	present.Replicas = slices.DeleteFunc(slices.Clone(p.Replicas), func(id table.NodeID) bool { _, ok := w.Nodes[id]; return !ok })
-	err := c.onReplicas(ctx, w, &present, func(ctx context.Context, h Host) error {
+	away := func(id table.NodeID) bool {
+		_, known := w.Nodes[id]
+		return !known || c.cfg.Catalog.SilentFor(id) >= catalog.SilentAfter
+	}
+	err := c.onReplicas(ctx, w, p, away, func(ctx context.Context, h Host) error {
 		if err := h.DestroyPartition(ctx, p.ID); err != nil || p.Split == nil {
 			return err
 		}
