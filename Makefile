@@ -6,7 +6,7 @@ PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
 LDFLAGS := -s -w
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench conformance check-indexes chaos failover upgrade powercut scale fuzz clean
+.PHONY: help build run test race lint bench conformance check-indexes chaos failover repair upgrade powercut scale fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ chaos: ## kill, freeze and restart nodes under load for DURATION, check what cli
 ROUNDS ?= 20
 failover: ## how long a partition takes no writes when its leader is killed or frozen, ROUNDS times each
 	$(GO) test -count=1 -v -timeout 2h -run TestFailover ./localstack/chaos -args -failovers $(ROUNDS)
+
+MB ?= 256
+repair: ## how long it takes until a dead node's replicas, of MB of items, are on others, and what clients feel of it
+	$(GO) test -count=1 -v -timeout 2h -run TestRepair ./localstack/chaos -args -repair-mb $(MB)
 
 BASE ?= HEAD~1
 upgrade: ## exchange BASE's nodes for today's under load, and back: no request fails

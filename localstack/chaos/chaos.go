@@ -23,6 +23,8 @@ type Config struct {
 	Clients, Keys int
 	// Duration of load and faults; default 10 s.
 	Duration time.Duration
+	// ReplaceAfter is the nodes'; 0 for their default.
+	ReplaceAfter time.Duration
 	// Seed decides which faults come when, and what clients do; when they do it
 	// depends on the machine, so a seed repeats the plan, not the run.
 	Seed uint64

@@ -18,6 +18,7 @@ var (
 	tables    = flag.Int("tables", 2, "tables in the measurement of idle partitions")
 	each      = flag.Int("partitions", 20, "partitions of each of them")
 	idle      = flag.Duration("idle", time.Second, "how long they are looked at")
+	repairMB  = flag.Int("repair-mb", 4, "of items in the region whose repair is measured")
 	level     = flag.String("node-log", "error", "log level of the nodes")
 )
 
@@ -100,4 +101,17 @@ func TestScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(s)
+}
+
+// TestRepair ends one of four nodes for good and wants all its replicas on the
+// others, with everything that was acknowledged; it reports how long that takes
+// and what clients feel of it. Then the node comes back, and is drained.
+func TestRepair(t *testing.T) {
+	c := config(t)
+	c.Nodes, c.ReplaceAfter = 4, 3*time.Second
+	report, err := MeasureRepair(bounded(t, 10*patience), c, *repairMB<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(report)
 }

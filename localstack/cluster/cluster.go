@@ -27,6 +27,8 @@ type Cluster struct {
 	failure  error
 	// closers end what was started, the newest first.
 	closers []func() error
+	// processes are those that were started, by name.
+	processes map[string]*process
 }
 
 // Start starts everything and returns when every region serves. A cancelled
@@ -35,7 +37,7 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 	if err := config.fill(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{config: config, failed: make(chan struct{})}
+	c := &Cluster{config: config, failed: make(chan struct{}), processes: map[string]*process{}}
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}

@@ -53,7 +53,8 @@ func (c *Cluster) begin(name, binary string, args []string, env ...string) (*pro
 		return nil, err
 	}
 	c.closers = append(c.closers, p.stop)
-	go p.keepRunning(c)
+	c.processes[name] = p
+	go p.keepRunning(c, p.ended)
 	return p, nil
 }
 
@@ -105,8 +106,8 @@ func (p *process) launch() (<-chan []byte, error) {
 }
 
 // keepRunning starts the process again whenever it ends.
-func (p *process) keepRunning(c *Cluster) {
-	defer close(p.ended)
+func (p *process) keepRunning(c *Cluster, ended chan struct{}) {
+	defer close(ended)
 	for {
 		p.mu.Lock()
 		cmd, exited := p.cmd, p.exited
@@ -144,18 +145,56 @@ func (p *process) pid() int {
 func (p *process) stop() error {
 	p.mu.Lock()
 	p.stopping = true
-	cmd := p.cmd
+	cmd, ended := p.cmd, p.ended
 	p.mu.Unlock()
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop %s: %w", p.name, err)
 	}
 	select {
-	case <-p.ended:
+	case <-ended:
 	case <-time.After(2 * shutdownPatience):
 		p.mu.Lock()
 		_ = p.cmd.Process.Kill()
 		p.mu.Unlock()
-		<-p.ended
+		<-ended
 	}
+	return nil
+}
+
+// KillNode kills a node's process, which stays dead until ReviveNode. Without
+// processes of their own, or another name, it fails.
+func (c *Cluster) KillNode(name string) error {
+	p, ok := c.processes[name]
+	if !ok {
+		return fmt.Errorf("no node %s runs as a process", name)
+	}
+	p.mu.Lock()
+	p.stopping = true
+	cmd, ended := p.cmd, p.ended
+	p.mu.Unlock()
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill %s: %w", name, err)
+	}
+	<-ended
+	return nil
+}
+
+// ReviveNode starts the process of a node again that KillNode killed, and keeps
+// it running. It does not wait until the node serves.
+func (c *Cluster) ReviveNode(name string) error {
+	p, ok := c.processes[name]
+	if !ok || !p.isStopping() {
+		return fmt.Errorf("no node %s was killed", name)
+	}
+	p.mu.Lock()
+	p.stopping, p.ended = false, make(chan struct{})
+	ended := p.ended
+	p.mu.Unlock()
+	if _, err := p.launch(); err != nil {
+		close(ended)
+		return err
+	}
+	c.updatePID(p)
+	go p.keepRunning(c, ended)
 	return nil
 }
