@@ -98,6 +98,9 @@ func refusal(err error) error {
 // RemoveReplica is part of controller.Mover.
 func (h *host) RemoveReplica(ctx context.Context, r *controller.RemoveRequest) error {
 	defer h.moved.raise()
+	// If it stays after all, its links and indexes are taken up again.
+	defer h.links.refresh()
+	defer h.indexes.refresh()
 	defer h.links.drop(r.Partition)()
 	defer h.indexes.drop(r.Partition)()
 	if err := h.partitions.DestroyRemoved(ctx, r.Partition, r.Epoch); err != nil {

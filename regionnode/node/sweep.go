@@ -3,11 +3,13 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"antipode/regionnode"
 	"antipode/regionnode/internal/catalog"
 	"antipode/regionnode/internal/controller"
+	"antipode/regionnode/internal/partition"
 )
 
 const (
@@ -50,12 +52,17 @@ func (n *Node) sweepForever(ctx context.Context) {
 func (n *Node) sweepable(all bool) []catalog.HeldReplica {
 	var out []catalog.HeldReplica
 	for _, p := range n.partitions.Partitions() {
-		if all || p.Status().Removed {
-			spec := p.Spec()
+		if spec := p.Spec(); all || n.removed(spec) {
 			out = append(out, catalog.HeldReplica{Partition: spec.ID, Table: spec.Table, Members: spec.Epoch.Members})
 		}
 	}
 	return out
+}
+
+// removed tells whether a replica knows that it is none any more; one that waits
+// for its first snapshot knows of nobody.
+func (n *Node) removed(s *partition.Spec) bool {
+	return len(s.Members) > 0 && !slices.Contains(s.Members, n.id) && !slices.Contains(s.Learners, n.id) && !slices.Contains(s.Outgoing, n.id)
 }
 
 func (n *Node) sweep(ctx context.Context, held []catalog.HeldReplica) error {

@@ -98,6 +98,21 @@ func (c *Catalog) Placement(ctx context.Context) (*Placement, error) {
 	return out, err
 }
 
+// Standing is the catalog's generation and the nodes of the region, without
+// removed ones: what a Placement begins with.
+func (c *Catalog) Standing(ctx context.Context) (generation uint64, nodes []Node, err error) {
+	err = c.confirmed(ctx, func(s *state) error {
+		generation, nodes = s.head.Generation, nil
+		for _, n := range sorted(s.nodes) {
+			if !n.Removed {
+				nodes = append(nodes, n)
+			}
+		}
+		return nil
+	})
+	return generation, nodes, err
+}
+
 // System is the id of the region's system partition.
 func (c *Catalog) System() table.PartitionID { return SystemPartition(c.cfg.Region) }
 

@@ -73,7 +73,8 @@ const maxHandOvers = 8
 
 // evenLeaders hands leaderships of the node that is preferred most often to the
 // one that is preferred least, while the difference is more than unequal allows.
-func (t *tender) evenLeaders(ctx context.Context, place *catalog.Placement, p *plan) (busy bool) {
+// It answers true once there is nothing to even out.
+func (t *tender) evenLeaders(ctx context.Context, place *catalog.Placement, p *plan) (even bool) {
 	if slices.ContainsFunc(p.order, func(s *seat) bool { return s.quiet || s.leaves }) {
 		return false
 	}
@@ -84,19 +85,18 @@ func (t *tender) evenLeaders(ctx context.Context, place *catalog.Placement, p *p
 	for range maxHandOvers {
 		row, to := t.uneven(place, first)
 		if row == nil {
-			return busy
+			return true
 		}
 		from := row.Replicas[0]
 		if err := t.handOver(ctx, place, row, func(id table.NodeID) bool { return id == to }); err != nil {
 			t.c.cfg.Log.Debug("a leadership stays where it is", "partition", row.ID, "error", err)
-			return busy
+			return false
 		}
-		busy = true
 		first[from]--
 		first[to]++
 		row.Replicas = append([]table.NodeID{to}, slices.DeleteFunc(slices.Clone(row.Replicas), func(id table.NodeID) bool { return id == to })...)
 	}
-	return busy
+	return false
 }
 
 // uneven finds a partition to be led elsewhere: among those of its members, the

@@ -102,6 +102,10 @@ func (t *tender) every() time.Duration {
 
 // round looks at everything once.
 func (t *tender) round(ctx context.Context) error {
+	generation, nodes, err := t.c.cfg.Catalog.Standing(ctx)
+	if err != nil || generation == t.idle && t.well(nodes) {
+		return err
+	}
 	place, err := t.c.cfg.Catalog.Placement(ctx)
 	if err != nil {
 		return err
@@ -197,27 +201,39 @@ func nodesOf(place *catalog.Placement) *catalog.TableWork {
 	return w
 }
 
+// well tells whether all nodes answer, and none shall go.
+func (t *tender) well(nodes []catalog.Node) bool {
+	return !slices.ContainsFunc(nodes, func(n catalog.Node) bool {
+		return !n.Takes() || t.c.cfg.Catalog.SilentFor(n.ID) >= min(catalog.SilentAfter, t.c.cfg.ReplaceAfter)
+	})
+}
+
 // decide begins the moves that are due.
 func (t *tender) decide(ctx context.Context, place *catalog.Placement) error {
 	p := &plan{place: place, silent: map[table.NodeID]time.Duration{}, replaceAfter: t.c.cfg.ReplaceAfter, budget: t.c.cfg.MaxMoves, handed: t.handed}
-	well := true
-	for id, since := range t.findStrangers(place) {
+	strangers := t.findStrangers(place)
+	for id, since := range strangers {
 		p.silent[id] = time.Since(since)
-		well = false
 	}
 	for _, n := range place.Nodes {
 		p.silent[n.ID] = t.c.cfg.Catalog.SilentFor(n.ID)
-		well = well && p.silent[n.ID] < min(catalog.SilentAfter, t.c.cfg.ReplaceAfter) && n.Takes()
-	}
-	if well && t.idle == place.Generation {
-		return nil
 	}
 	p.make()
 	for _, n := range place.Nodes {
 		t.c.cfg.Catalog.Wait(n.ID, p.waits[n.ID])
 	}
-	started := false
-	for _, m := range p.moves {
+	if len(p.moves) > 0 {
+		return t.begin(ctx, place, p.moves)
+	}
+	if even := t.evenLeaders(ctx, place, p); even && len(strangers) == 0 {
+		t.idle = place.Generation
+	}
+	return nil
+}
+
+// begin notes moves in the catalog, which sets workers to them.
+func (t *tender) begin(ctx context.Context, place *catalog.Placement, moves []plannedMove) error {
+	for _, m := range moves {
 		if m.move.Reason == catalog.Lost && t.heard(ctx, place, m) {
 			continue
 		}
@@ -225,13 +241,6 @@ func (t *tender) decide(ctx context.Context, place *catalog.Placement) error {
 		if err != nil && !errors.Is(err, catalog.ErrConflict) {
 			return err
 		}
-		started = true
-	}
-	if started {
-		return nil
-	}
-	if busy := t.evenLeaders(ctx, place, p); !busy && well && len(p.moves) == 0 {
-		t.idle = place.Generation
 	}
 	return nil
 }
