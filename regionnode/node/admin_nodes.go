@@ -37,24 +37,34 @@ type RegionMember struct {
 	Replicas int `json:"replicas"`
 	Coming   int `json:"coming"`
 	Going    int `json:"going"`
-	// Held and Led are what it last said that it holds and leads.
+	// Held and Led are what it last said that it holds and leads, -1 while the
+	// catalog's leader has not heard of it.
 	Held int `json:"held"`
 	Led  int `json:"led"`
 	// Waits is why replicas that should leave it cannot.
 	Waits string `json:"waits,omitempty"`
 }
 
-// Empty tells whether nothing is on the node, nor on its way there.
-func (m *RegionMember) Empty() bool { return m.Replicas == 0 && m.Coming == 0 && m.Held == 0 }
+// Empty tells whether nothing is on the node, nor on its way there; what is on
+// one that does not answer is nobody's.
+func (m *RegionMember) Empty() bool {
+	return m.Replicas == 0 && m.Coming == 0 && (m.Held == 0 || m.State == silent)
+}
+
+// The states of RegionMember.
+const (
+	alive  = "alive"
+	silent = "silent"
+)
 
 func memberView(m *catalog.Member) RegionMember {
 	out := RegionMember{
 		ID: strconv.FormatUint(uint64(m.Node.ID), 16), Name: m.Node.Name, Zone: m.Node.Zone, RPC: m.Node.Addr,
-		State: "alive", SilentMillis: m.Silent, Draining: m.Node.Draining, Removing: m.Node.Leaving,
+		State: alive, SilentMillis: m.Silent, Draining: m.Node.Draining, Removing: m.Node.Leaving,
 		Replicas: m.Replicas, Coming: m.Coming, Going: m.Going, Held: m.Held, Led: m.Led, Waits: m.Waits,
 	}
 	if !m.Alive() {
-		out.State = "silent"
+		out.State = silent
 	}
 	return out
 }

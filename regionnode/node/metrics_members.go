@@ -42,7 +42,7 @@ func (c *memberCollector) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	states := map[string]float64{"alive": 0, "silent": 0, "draining": 0}
+	states := map[string]float64{alive: 0, silent: 0, "draining": 0}
 	for i := range rows {
 		states[memberView(&rows[i]).State]++
 		if !rows[i].Node.Takes() {

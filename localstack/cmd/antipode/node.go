@@ -174,7 +174,7 @@ func (f *nodeFlags) list(ctx context.Context, w io.Writer) error {
 	fmt.Fprintln(table, "REGION\tNODE\tZONE\tSTATE\tREPLICAS\tCOMING\tGOING\tLEADS\tRPC")
 	for _, region := range sortedKeys(found) {
 		for _, n := range found[region].Nodes {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", region, n.Name, n.Zone, stateOf(&n), n.Replicas, n.Coming, n.Going, n.Led, n.RPC)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", region, n.Name, n.Zone, stateOf(&n), n.Replicas, n.Coming, n.Going, max(n.Led, 0), n.RPC)
 		}
 	}
 	return table.Flush()
@@ -264,7 +264,7 @@ func (f *nodeFlags) remove(ctx context.Context, w io.Writer, name string) error 
 }
 
 func progressOf(n *node.RegionMember) string {
-	line := fmt.Sprintf("%s: %d replicas left, %d of them on their way, leads %d", n.Name, max(n.Replicas, n.Held), n.Going, n.Led)
+	line := fmt.Sprintf("%s: %d replicas left, %d of them on their way, leads %d", n.Name, max(n.Replicas, n.Held), n.Going, max(n.Led, 0))
 	if n.Waits != "" {
 		line += "; waits: " + n.Waits
 	}

@@ -118,6 +118,9 @@ func (c *Catalog) changeNode(ctx context.Context, id table.NodeID, f func(t *txn
 // RemoveNode implements NodeRegistry.
 func (c *Catalog) RemoveNode(ctx context.Context, id table.NodeID) error {
 	err := c.changeNode(ctx, id, func(t *txn, n *Node) error {
+		if t.s.byBase[table.ID(c.System())] == nil {
+			return apierr.New(apierr.ResourceInUse, "The region has just started: who holds its catalog is not noted yet.")
+		}
 		left := t.s.load[id]
 		if left > 0 && !n.Leaving && !c.silent(id) {
 			return apierr.Newf(apierr.ResourceInUse, "Node %s is alive and holds %d replicas: drain it first.", n.Name, left)

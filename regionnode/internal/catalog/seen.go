@@ -23,7 +23,8 @@ type Member struct {
 	Replicas int `msgpack:"r"`
 	Coming   int `msgpack:"c"`
 	Going    int `msgpack:"g"`
-	// Held and Led are what it said that it holds and leads.
+	// Held and Led are what it said that it holds and leads, -1 until it has said
+	// so to this leader.
 	Held int `msgpack:"h"`
 	Led  int `msgpack:"l"`
 	// Waits says why replicas that should leave it cannot; "" if nothing waits.
@@ -84,7 +85,7 @@ func (c *Catalog) SilentFor(id table.NodeID) time.Duration {
 	return c.seen.get(id).silent
 }
 
-// Leads is how many partitions a node led when it last answered.
+// Leads is how many partitions a node led when it last answered, -1 before.
 func (c *Catalog) Leads(id table.NodeID) int {
 	c.seen.mu.Lock()
 	defer c.seen.mu.Unlock()
@@ -99,7 +100,7 @@ func (k *seen) get(id table.NodeID) *sighting {
 		k.of = map[table.NodeID]*sighting{}
 	}
 	if k.of[id] == nil {
-		k.of[id] = &sighting{}
+		k.of[id] = &sighting{held: -1, led: -1}
 	}
 	return k.of[id]
 }

@@ -17,7 +17,11 @@ func (t *tender) handAway(ctx context.Context, place *catalog.Placement) {
 			delete(t.handed, n.ID)
 			continue
 		}
-		if t.c.cfg.Catalog.Leads(n.ID) == 0 || t.c.cfg.Catalog.SilentFor(n.ID) >= catalog.SilentAfter {
+		leads := t.c.cfg.Catalog.Leads(n.ID)
+		if leads < 0 && t.c.cfg.Catalog.SilentFor(n.ID) < catalog.SilentAfter {
+			continue // it has not been asked yet
+		}
+		if leads <= 0 || t.c.cfg.Catalog.SilentFor(n.ID) >= catalog.SilentAfter {
 			t.handed[n.ID] = true
 			continue
 		}
