@@ -31,6 +31,8 @@ type fleet struct {
 	past   map[replicaKey]uint32 // for which membership a replica was made
 	held   map[replicaKey]bool
 	dead   map[table.NodeID]bool
+	// onAdd hears which node is to get a learner, before it has one; may be nil.
+	onAdd  func(table.NodeID)
 	faults []string
 
 	life    int
@@ -251,6 +253,11 @@ func (h *fleetHost) Ping(context.Context) (*Holdings, error) {
 }
 
 func (h *fleetHost) CreateLearner(_ context.Context, r *LearnerRequest) error {
+	h.f.mu.Lock()
+	if h.f.onAdd != nil && h.life == h.f.life {
+		h.f.onAdd(h.node)
+	}
+	h.f.mu.Unlock()
 	_, err := reach(h.f, h.life, h.node, func() (struct{}, error) {
 		k := replicaKey{h.node, r.Partition}
 		h.f.past[k], h.f.held[k] = max(h.f.past[k], r.Epoch), true
