@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"antipode/regionnode"
 	"antipode/regionnode/apierr"
 	"antipode/regionnode/internal/catalog"
 	"antipode/regionnode/table"
@@ -177,6 +178,45 @@ func TestAMoveIsGivenUpOverCrashes(t *testing.T) {
 	})
 	if undone == 0 {
 		t.Fatal("nothing was given up")
+	}
+}
+
+// A move is given up before its node was a learner. The call that adds it, of a
+// leader that ended, comes when all is done: it must find another membership.
+func TestALateLearnerIsRefused(t *testing.T) {
+	f := begin(t, 4)
+	f.stop()
+	f.ended.Wait()
+	place, err := f.cat.Placement(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := &place.Partitions[1]
+	spare := slices.IndexFunc(place.Nodes, func(n catalog.Node) bool { return !slices.Contains(row.Replicas, n.ID) })
+	to := place.Nodes[spare].ID
+	if err := f.cat.StartMove(t.Context(), row, catalog.Move{Reason: catalog.Spread, Add: []table.NodeID{to}, Remove: row.Replicas[:1]}); err != nil {
+		t.Fatal(err)
+	}
+	late := &MembersRequest{Partition: row.ID, Epoch: row.Epoch.Members, AddLearners: []table.NodeID{to}}
+	work, err := f.cat.MoveWork(t.Context(), row.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.cat.UndoMove(t.Context(), &work.Partition); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.control.runMove(t.Context(), row.ID); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	leader := f.groups[row.ID].leader
+	f.mu.Unlock()
+	host := fleetNodes{f, f.life}.Host(catalog.Node{ID: leader})
+	if _, stale := errors.AsType[*regionnode.Stale](host.ChangeMembers(t.Context(), late)); !stale {
+		t.Fatal("a late call made a learner")
+	}
+	if err := f.settled(); err != nil {
+		t.Fatal(err)
 	}
 }
 
