@@ -52,6 +52,7 @@ type Controller struct {
 	finished chan struct{}  // has something when a worker ended
 
 	moves moveCounts
+	look  time.Duration // lookPause, but for tests
 }
 
 // New makes a controller; Run makes it work.
@@ -77,7 +78,7 @@ func New(cfg Config) (*Controller, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Controller{cfg: cfg, running: map[string]bool{}, attempts: map[string]int{}, finished: make(chan struct{}, 1)}, nil
+	return &Controller{cfg: cfg, running: map[string]bool{}, attempts: map[string]int{}, finished: make(chan struct{}, 1), look: lookPause}, nil
 }
 
 // alone is a deployment of one region.

@@ -102,6 +102,7 @@ func (f *fleet) start() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	control.look = 2 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	f.mu.Lock()
 	f.cat, f.control, f.stop = cat, control, cancel

@@ -44,7 +44,7 @@ func (c *Controller) runMove(ctx context.Context, id table.PartitionID) error {
 		case err != nil && !stale:
 			return fmt.Errorf("partition %d (%s, to %x, from %x): %w", id, m.want.Reason, m.want.Add, m.want.Remove, err)
 		case stale || outcome == waits:
-			pause(ctx, lookPause)
+			pause(ctx, m.c.look)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
