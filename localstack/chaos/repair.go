@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"antipode/localstack/chaos/history"
 	"antipode/localstack/cluster"
 	"antipode/regionnode/node"
 	"antipode/regionnode/table"
@@ -127,7 +128,7 @@ func (m *repair) load(ctx context.Context) error {
 	g.SetLimit(2 * writers)
 	for i := range m.items {
 		g.Go(func() error {
-			if m.region.client.put(ctx, fmt.Sprintf("fill-%d", i), value) != done {
+			if m.region.client.put(ctx, fmt.Sprintf("fill-%d", i), value) != history.Done {
 				return errors.New("an item was not written")
 			}
 			return nil
@@ -156,7 +157,7 @@ func (m *repair) write(ctx context.Context) (end func() (took []time.Duration, f
 				}
 				key := fmt.Sprintf("small-%d", m.next.Add(1))
 				began := time.Now()
-				ok := m.region.client.put(context.WithoutCancel(ctx), key, key) == done
+				ok := m.region.client.put(context.WithoutCancel(ctx), key, key) == history.Done
 				mu.Lock()
 				if took = append(took, time.Since(began)); !ok {
 					failed++
@@ -269,7 +270,7 @@ func (m *repair) read(ctx context.Context) error {
 	check := func(key string, want func(string) bool) {
 		g.Go(func() error {
 			result, found := m.region.client.get(ctx, key)
-			if result != done || !want(found) {
+			if result != history.Done || !want(found) {
 				return fmt.Errorf("the acknowledged write of %s is lost: outcome %d, found %.20q", key, result, found)
 			}
 			return nil

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"antipode/regionnode/internal/catalog"
+	"antipode/regionnode/internal/rpc"
 	"antipode/regionnode/table"
 )
 
@@ -157,6 +158,9 @@ func (t *tender) ping(ctx context.Context, nodes []catalog.Node) map[table.NodeI
 	for _, n := range nodes {
 		all.Go(func() error {
 			held, err := t.c.cfg.Nodes.Host(n).Ping(ctx)
+			if _, answers := errors.AsType[*rpc.RemoteError](err); answers {
+				held, err = &Holdings{Held: -1, Led: -1}, nil // an older node, that knows no pings
+			}
 			if err != nil {
 				return nil
 			}
