@@ -2,6 +2,7 @@ package partition_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -391,6 +392,10 @@ func (x *crashes) crash(disk *vfs.MemFS) {
 	switch fresh := differences(now, got); {
 	case len(fresh) == 0:
 		x.installed++
+		raw, err := x.c.nodes[2].store.GetCopy(keys.HardState(3))
+		if term, _ := binary.Uvarint(raw); err != nil || term < x.p.Status().Term {
+			x.c.t.Errorf("the replica remembers term %d, and had voted in %d: %v", term, x.p.Status().Term, err)
+		}
 	case len(differences(x.old, got)) == 0 || x.old == nil && x.c.replicaOf(2, 3).Status().Waiting:
 		x.kept++
 	default:
@@ -483,6 +488,7 @@ func TestSnapshotFaults(t *testing.T) {
 			// A second one, over what the first has brought.
 			c.setCut(2, true)
 			write(t, p, regionnode.PutOp, indexedItem("b", "later", 3))
+			write(t, p, regionnode.PutOp, indexedItem("a", "001", 5)) // an index entry moves
 			p.CutLog()
 			until(t, func() bool { return len(p.Status().Stranded) > 0 })
 			c.setCut(2, false)
