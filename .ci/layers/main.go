@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"replication/replicationtest": {"replication/…"},
 
 	"regionnode/apierr":        {},
+	"regionnode/memory":        {},
 	"regionnode/item/jsonscan": {},
 	"regionnode/item":          {"regionnode/apierr", "regionnode/item/jsonscan"},
 	"regionnode/table":         {"regionnode/apierr", "regionnode/item"},
@@ -45,12 +46,12 @@ var allowed = map[string][]string{
 	"regionnode/internal/scrub":                {"regionnode", "regionnode/table"},
 	"regionnode/client":                        {"replication", "replication/hlc", "regionnode", "regionnode/apierr", "regionnode/item", "regionnode/table", "regionnode/internal/ring", "regionnode/internal/rpc"},
 	"regionnode/node":                          {"regionnode/…", "replication/…"},
-	"regionnode/cmd/regionnode":                {"regionnode/node", "regionnode", "replication"},
+	"regionnode/cmd/regionnode":                {"regionnode/memory", "regionnode/node", "regionnode", "replication"},
 
 	"functions/wire":    {"regionnode/apierr", "regionnode/item", "regionnode/item/jsonscan"},
 	"functions/sigv4":   {"regionnode/apierr"},
 	"functions":         {"functions/wire", "functions/sigv4", "regionnode", "regionnode/apierr", "regionnode/item", "regionnode/item/jsonscan", "regionnode/table", "regionnode/expr", "regionnode/partiql"},
-	"functions/cmd/api": {"functions", "functions/sigv4", "functions/wire", "regionnode", "regionnode/client"},
+	"functions/cmd/api": {"functions", "functions/sigv4", "functions/wire", "regionnode", "regionnode/client", "regionnode/memory"},
 
 	"localstack/cluster":      {"functions", "functions/sigv4", "regionnode", "regionnode/client", "regionnode/node", "replication", "replication/link"},
 	"localstack/drill":        {"functions", "regionnode", "regionnode/client", "regionnode/node", "replication/link", "localstack/cluster"},
@@ -58,7 +59,7 @@ var allowed = map[string][]string{
 	"localstack/conformance":  {"localstack/cluster"},
 	"localstack/chaos":        {"localstack/chaos/history", "localstack/cluster", "regionnode/node", "regionnode/table"},
 	"localstack/bench":        {"localstack/cluster"},
-	"localstack/cmd/antipode": {"localstack/…", "functions", "regionnode", "regionnode/client", "regionnode/node", "regionnode/table"},
+	"localstack/cmd/antipode": {"localstack/…", "functions", "regionnode", "regionnode/client", "regionnode/memory", "regionnode/node", "regionnode/table"},
 	"infra":                   {},
 
 	// history judges what clients saw, in tests of partitions too.

@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"antipode/regionnode/memory"
 )
 
 func main() {
@@ -36,6 +38,7 @@ func start(ctx context.Context, args []string, env func(string) string, stdout, 
 	if env("AWS_LAMBDA_RUNTIME_API") != "" {
 		err = serveLambda(ctx, o, log)
 	} else {
+		memory.Relax() // but not a Lambda function: its memory is small, and paid for
 		err = serveHTTP(ctx, o, log, stdout)
 	}
 	if err != nil {

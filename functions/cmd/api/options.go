@@ -18,7 +18,9 @@ const usage = `Usage: api --region REGION --nodes HOST:PORT[,HOST:PORT...] [opti
 
 Serves DynamoDB's API for one region of antipode, over that region's nodes.
 Started by the Lambda runtime (AWS_LAMBDA_RUNTIME_API is set), it answers the
-events of a function URL with buffered answers instead of listening.
+events of a function URL with buffered answers instead of listening. A server
+spends up to 256 MB on collecting garbage less often; GOGC or GOMEMLIMIT in the
+environment decide otherwise.
 
 Options, and the environment variables that stand in for them:
 `

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"antipode/localstack/cluster"
+	"antipode/regionnode/memory"
 	"antipode/regionnode/node"
 )
 
@@ -39,7 +40,10 @@ func upCommand() *cobra.Command {
 
 One port serves every region: the region is the one that the request is signed
 for. Each region also has a port of its own. Data stays in --data: a second
-start on the same directory has everything.`,
+start on the same directory has everything.
+
+It spends up to 256 MB on collecting garbage less often; GOGC or GOMEMLIMIT in
+the environment decide otherwise.`,
 		Example: `  antipode up
   antipode up --regions us-east-1,us-west-2 --nodes 3 --data /var/tmp/antipode
   antipode up --in-memory --json --port 0`,
@@ -69,6 +73,7 @@ start on the same directory has everything.`,
 
 func (f *upFlags) run(ctx context.Context) error {
 	began := time.Now()
+	memory.Relax()
 	if err := f.complete(); err != nil {
 		return err
 	}

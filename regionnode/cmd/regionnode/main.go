@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"antipode/regionnode/memory"
 	"antipode/regionnode/node"
 	"antipode/replication"
 )
@@ -46,7 +47,10 @@ func command() *cobra.Command {
 		Long: `regionnode keeps partitions on disk and serves them over rpc. The first node of
 a region starts without --join and holds the region's catalog, or several start
 together with --bootstrap-expect and hold a replica of it each; the others join
-through gossip. When it serves, it prints one line of JSON on stdout.`,
+through gossip. When it serves, it prints one line of JSON on stdout.
+
+It spends up to 256 MB on collecting garbage less often; GOGC or GOMEMLIMIT in
+the environment decide otherwise.`,
 		Example:       `  regionnode --region us-east-1 --name a --data /var/lib/antipode --listen 10.0.1.5:7400 --gossip 10.0.1.5:7946`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
@@ -95,6 +99,7 @@ func (f *flags) run(ctx context.Context) error {
 	if err := f.complete(); err != nil {
 		return err
 	}
+	memory.Relax()
 	n, err := node.Start(ctx, f.config)
 	if err != nil {
 		return err
