@@ -37,6 +37,8 @@ type cluster struct {
 	// support is how long nodes' promises last; 0 is a cluster without any.
 	support time.Duration
 	sent    int // raft's messages and notes
+	// lost tells which messages the network loses beside.
+	lost func(from, to table.NodeID) bool
 	// clock is a node's, where the test has time of its own: then it also ticks
 	// and delivers.
 	clock func(*clusterNode) time.Duration
@@ -177,7 +179,7 @@ func (c *cluster) stop(n *clusterNode) {
 func (c *cluster) send(from, to table.NodeID, id table.PartitionID, msgs [][]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cut[from] || c.cut[to] {
+	if c.cut[from] || c.cut[to] || c.lost != nil && c.lost(from, to) {
 		return
 	}
 	n := c.nodes[to]

@@ -29,3 +29,6 @@ func (p *Partition) CutLog() {
 		}
 	}
 }
+
+// Stand has the replica stand for election at once, if it may.
+func (p *Partition) Stand() { p.campaign() }
