@@ -35,8 +35,9 @@ type cluster struct {
 	cut     map[table.NodeID]bool // reaches nobody and is reached by nobody
 	frozen  map[table.NodeID]bool // its raft time stands still
 	// support is how long nodes' promises last; 0 is a cluster without any.
-	support time.Duration
-	sent    int // raft's messages and notes
+	support  time.Duration
+	patience time.Duration // of until, a minute at least
+	sent     int           // raft's messages and notes
 	// lost tells which messages the network loses beside.
 	lost func(from, to table.NodeID) bool
 	// clock is a node's, where the test has time of its own: then it also ticks

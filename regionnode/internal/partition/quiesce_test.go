@@ -85,7 +85,7 @@ func (c *cluster) until(what string, ok func() bool) {
 	c.t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(time.Minute)
+	deadline := time.After(max(c.patience, time.Minute))
 	for !ok() {
 		select {
 		case <-tick.C:
