@@ -252,9 +252,9 @@ func TestPromiseOutlivesRestart(t *testing.T) {
 		for d.leasedAt(lead) {
 			stand()
 		}
-		d.until("node 3 leads", func() bool {
+		d.until("another one leads", func() bool {
 			stand()
-			return d.replica(free).Status().Leading
+			return d.replica(free).Status().Leading || d.replica(keeps).Status().Leading
 		})
 	}
 }

@@ -131,8 +131,8 @@ func (p *Partition) settle() {
 		}
 		f := r.follower(live, table.NodeID(id))
 		l := f.peer.Lease()
-		if l == nil {
-			all = all && p.away(id)
+		if away := p.away(id); l == nil || away { // its replica may be away alone
+			all = all && away
 			return
 		}
 		caught := f.caught == last && pr.Match == last && pr.State == tracker.StateReplicate

@@ -62,10 +62,11 @@ func (p *Partition) writeOnce(ctx context.Context, r *regionnode.WriteRequest) (
 	if err := p.latches.acquire(ctx, key); err != nil {
 		return nil, err
 	}
+	term := p.role.Load().term
 	prop, resp, err := p.evaluate(ctx, &r.Target, &r.Write)
 	if err != nil || prop == nil {
 		p.latches.release(key)
-		return resp, p.confirmed(ctx, err)
+		return resp, p.confirmed(ctx, term, err)
 	}
 	prop.latched = []string{key}
 	if err := p.submit(prop); err != nil {
@@ -109,13 +110,17 @@ func (p *Partition) evaluate(ctx context.Context, t *regionnode.Target, w *regio
 }
 
 // confirmed lets an answer that was read, not written, out only while this
-// replica still leads (I9). err is the answer itself.
-func (p *Partition) confirmed(ctx context.Context, err error) error {
+// replica still leads as it did, in the same term, before it read (I9). err is the
+// answer itself.
+func (p *Partition) confirmed(ctx context.Context, term uint64, err error) error {
 	if err != nil && apierr.Of(err) == nil {
 		return err
 	}
 	if lost := p.confirm(ctx); lost != nil {
 		return lost
+	}
+	if r := p.role.Load(); r.term != term {
+		return errNotApplied // another one led in between
 	}
 	return err
 }
@@ -166,6 +171,7 @@ func distinct(todo []int, key func(int) string) (round, rest []int) {
 // writeRound does writes of distinct keys, given in key order, and fills in
 // their results. It answers with those that have to be evaluated anew.
 func (p *Partition) writeRound(ctx context.Context, r *regionnode.BatchWriteRequest, round []int, results []regionnode.WriteResult) (again []int, err error) {
+	term := p.role.Load().term
 	props := make([]*proposal, len(round))
 	var submitted []*proposal
 	for n, i := range round {
@@ -186,7 +192,10 @@ func (p *Partition) writeRound(ctx context.Context, r *regionnode.BatchWriteRequ
 		submitted = append(submitted, prop)
 	}
 	if len(submitted) == 0 {
-		return nil, p.confirm(ctx)
+		if err := p.confirm(ctx); err != nil || p.role.Load().term == term {
+			return nil, err
+		}
+		return round, nil // another one led in between
 	}
 	refused := p.submit(submitted...)
 	for n, i := range round {
