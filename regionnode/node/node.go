@@ -110,6 +110,7 @@ func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
 
 // Close ends the node. What was acknowledged is on disk already.
 func (n *Node) Close() error {
+	n.resign()
 	n.cancel()
 	var errs []error
 	for i := len(n.closers) - 1; i >= 0; i-- {
@@ -118,6 +119,22 @@ func (n *Node) Close() error {
 	n.closers = nil
 	n.background.Wait()
 	return errors.Join(errs...)
+}
+
+// resignPatience is how long a node that stops may take to hand over what it
+// leads.
+const resignPatience = 3 * time.Second
+
+// resign hands over what this node leads, once it has served.
+func (n *Node) resign() {
+	if n.admin == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, resignPatience)
+	defer cancel()
+	if handed, kept := n.partitions.Resign(ctx); handed+kept > 0 {
+		n.config.Log.Info("leaderships handed over before the end", "handed", handed, "kept", kept)
+	}
 }
 
 // ID is the node's id; Ready's is the same in hex.
