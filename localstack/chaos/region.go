@@ -28,7 +28,7 @@ const look = 20 * time.Millisecond
 
 func startRegion(ctx context.Context, c *Config) (*region, error) {
 	running, err := cluster.Start(ctx, cluster.Config{
-		Regions: []string{regionName}, NodesPerRegion: c.Nodes, Replication: c.Replication, Partitions: c.Partitions, ReplaceAfter: c.ReplaceAfter,
+		Regions: []string{regionName}, NodesPerRegion: c.Nodes, Replication: c.Replication, Partitions: c.Partitions, ReplaceAfter: c.ReplaceAfter, Splits: node.DefaultSplits,
 		Dir: c.Dir, Processes: true, Binaries: c.Binaries, LogLevel: c.LogLevel, Log: c.Log,
 	})
 	if err != nil {

@@ -101,7 +101,9 @@ func (c *Cluster) nodeArgs(plan *layout, place nodePlace) []string {
 	if c.config.Partitions > 0 {
 		args = append(args, "--partitions", strconv.Itoa(c.config.Partitions))
 	}
-	args = append(args, "--split-size", c.config.Splits.Size.String(), "--split-load", strconv.Itoa(c.config.Splits.Load))
+	if c.config.Splits != node.DefaultSplits {
+		args = append(args, "--split-size", c.config.Splits.Size.String(), "--split-load", strconv.Itoa(c.config.Splits.Load))
+	}
 	if c.config.IndexGrace > 0 {
 		args = append(args, "--index-grace", c.config.IndexGrace.String())
 	}

@@ -8,6 +8,7 @@ import (
 
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
+	"antipode/regionnode/internal/catalog"
 	"antipode/regionnode/internal/controller"
 	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/table"
@@ -15,7 +16,7 @@ import (
 
 // Ping is part of controller.Mover.
 func (h *host) Ping(context.Context) (*controller.Holdings, error) {
-	out := &controller.Holdings{}
+	out := &controller.Holdings{Format: catalog.Format}
 	for _, p := range h.partitions.Partitions() {
 		out.Held++
 		if p.Status().Leading {

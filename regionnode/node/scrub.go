@@ -89,6 +89,13 @@ func (p scrubbedPartition) Members() []table.NodeID {
 	if len(members) < 2 || !p.Status().Leading {
 		return nil
 	}
+	for _, m := range members {
+		// A member that is away has nothing to compare. One that does not beat may
+		// also run an older version that would not understand.
+		if l := p.node.liveness; l != nil && m != p.node.id && !l.Alive(m) {
+			return nil
+		}
+	}
 	return members
 }
 

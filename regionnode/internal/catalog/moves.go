@@ -163,6 +163,9 @@ func (c *Catalog) MoveWork(ctx context.Context, id table.PartitionID) (*MoveWork
 // to be added takes no replicas.
 func (c *Catalog) StartMove(ctx context.Context, p *Partition, m Move) error {
 	return c.change(ctx, func(t *txn) error {
+		if err := c.oldNodes(t.s, 2); err != nil {
+			return err
+		}
 		row := t.s.byBase[p.Base][p.ID]
 		if row == nil || row.Dropped || !row.Created || row.Move != nil || row.Split != nil || row.Epoch != p.Epoch {
 			return fmt.Errorf("partition %d: %w", p.ID, ErrConflict)

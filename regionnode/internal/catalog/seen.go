@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"antipode/regionnode/apierr"
 	"antipode/regionnode/table"
 )
 
@@ -47,14 +48,43 @@ type sighting struct {
 	silent    time.Duration
 	held, led int
 	waits     string
+	// format is what it understands, 0 until it has said so.
+	format int
 }
 
-// Saw notes that a node answered, and what it holds and leads.
-func (c *Catalog) Saw(id table.NodeID, held, led int) {
+// Format is what this build understands of raft entries: 1 is what the first
+// builds did; 2 adds splits, changes of members, preferred members and scrubs. A
+// member stops at an entry that it does not understand, so what is newer than the
+// oldest node of the region waits until that node is exchanged.
+const Format = 2
+
+// Saw notes that a node answered, what it holds and leads, and its Format.
+func (c *Catalog) Saw(id table.NodeID, held, led, format int) {
 	c.seen.mu.Lock()
 	defer c.seen.mu.Unlock()
 	s := c.seen.get(id)
-	s.silent, s.held, s.led = 0, held, led
+	s.silent, s.held, s.led, s.format = 0, held, led, format
+}
+
+// ErrOldNodes refuses what a node of the region would not understand yet.
+var ErrOldNodes = apierr.New(apierr.ResourceInUse, "Nodes of the region run an older version: exchange them first.")
+
+// oldNodes is ErrOldNodes if a node has said that it understands less.
+func (c *Catalog) oldNodes(s *state, format int) error {
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	for id, n := range s.nodes {
+		if has := c.seen.get(id).format; !n.Removed && has > 0 && has < format {
+			return ErrOldNodes
+		}
+	}
+	return nil
+}
+
+// AllUnderstand tells whether no node of the region is known to understand less.
+func (c *Catalog) AllUnderstand(ctx context.Context, format int) (all bool) {
+	err := c.confirmed(ctx, func(s *state) error { return c.oldNodes(s, format) })
+	return err == nil
 }
 
 // Missed notes that a node has not answered for so much longer.

@@ -75,6 +75,9 @@ func (c *Catalog) BeginSplit(ctx context.Context, o *SplitOrder) (*Partition, er
 		if err != nil {
 			return err
 		}
+		if err := c.oldNodes(t.s, 2); err != nil {
+			return err
+		}
 		if reason := t.s.keepsWhole(row, p); reason != "" {
 			return apierr.Newf(apierr.ResourceInUse, "Partition %d of table %s cannot be split now: %s", p.ID, o.Table, reason)
 		}

@@ -46,6 +46,9 @@ var errNoHeir = errors.New("no member can take the leadership over")
 // handOver makes the first fit member lead a partition, unless its leader is fit
 // and preferred already, and notes the members' new order.
 func (t *tender) handOver(ctx context.Context, place *catalog.Placement, row *catalog.Partition, fit func(table.NodeID) bool) error {
+	if !t.c.cfg.Catalog.AllUnderstand(ctx, 2) {
+		return catalog.ErrOldNodes
+	}
 	now, err := t.membership(ctx, place, row, false)
 	if err != nil {
 		return err

@@ -34,6 +34,8 @@ type Mover interface {
 type Holdings struct {
 	Held int `msgpack:"h"`
 	Led  int `msgpack:"l"`
+	// Format is catalog.Format of the node's build.
+	Format int `msgpack:"f"`
 }
 
 // MembershipRequest asks for a partition's membership.

@@ -159,12 +159,12 @@ func (t *tender) ping(ctx context.Context, nodes []catalog.Node) map[table.NodeI
 		all.Go(func() error {
 			held, err := t.c.cfg.Nodes.Host(n).Ping(ctx)
 			if _, answers := errors.AsType[*rpc.RemoteError](err); answers {
-				held, err = &Holdings{Held: -1, Led: -1}, nil // an older node, that knows no pings
+				held, err = &Holdings{Held: -1, Led: -1, Format: 1}, nil // an older node, that knows no pings
 			}
 			if err != nil {
 				return nil
 			}
-			t.c.cfg.Catalog.Saw(n.ID, held.Held, held.Led)
+			t.c.cfg.Catalog.Saw(n.ID, held.Held, held.Led, held.Format)
 			mu.Lock()
 			defer mu.Unlock()
 			answered[n.ID] = true
