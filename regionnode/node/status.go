@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"time"
 
 	"antipode/regionnode"
 	"antipode/regionnode/internal/catalog"
@@ -92,6 +93,9 @@ type LinkStatus struct {
 	Error     string            `json:"last_error,omitempty"`
 }
 
+// extrasPatience is for what Status can do without.
+const extrasPatience = 500 * time.Millisecond
+
 // Status collects the node's view; it asks the catalog's leader for the tables.
 func (n *Node) Status(ctx context.Context) (*Status, error) {
 	tables, err := n.registry.Descriptors(ctx)
@@ -110,7 +114,11 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 	for _, m := range n.gossip.Members() {
 		s.Members = append(s.Members, MemberStatus{Name: m.Name, Zone: m.Zone, Status: string(m.Status)})
 	}
-	if rows, err := n.registry.Members(ctx); err == nil {
+	// A catalog that an older node leads does not answer these; then they are left
+	// out.
+	extras, cancel := context.WithTimeout(ctx, extrasPatience)
+	defer cancel()
+	if rows, err := n.registry.Members(extras); err == nil {
 		for _, m := range rows {
 			s.Moving += m.Coming
 			s.Draining = s.Draining || m.Node.ID == n.id && !m.Node.Takes()
@@ -121,7 +129,7 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 	for _, d := range tables {
 		names[d.ID] = d.Name
 		t := TableStatus{Name: d.Name, Status: d.Status}
-		if rows, err := n.registry.ListPartitions(ctx, d.Name); err == nil {
+		if rows, err := n.registry.ListPartitions(extras, d.Name); err == nil {
 			t.Partitions, t.Splitting = tally(rows)
 		}
 		if d.Global != nil {

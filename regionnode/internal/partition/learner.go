@@ -75,8 +75,10 @@ type replicaPast struct {
 
 const pastFormat byte = 1
 
-// messageFormat is the first byte of a raft message on the wire; what the
-// sender's replica was made for and raft's own bytes follow.
+// messageFormat is the first byte of a raft message on the wire from a replica
+// that was made later than its partition; what it was made for and raft's own
+// bytes follow. Those of the others are raft's alone, which never begin with it
+// (it would be field number 0): so they were before replicas could be made later.
 const messageFormat byte = 1
 
 // receiveRaft takes in one of raft's messages.
@@ -90,20 +92,23 @@ func (p *Partition) receiveRaft(raw []byte) error {
 }
 
 func encodeMessage(m *pb.Message, made uint32) ([]byte, error) {
+	if made == 0 {
+		return proto.Marshal(m)
+	}
 	b := binary.AppendUvarint([]byte{messageFormat}, uint64(made))
 	return proto.MarshalOptions{}.MarshalAppend(b, m)
 }
 
 func decodeMessage(b []byte) (*pb.Message, uint32, error) {
-	d := decoder{b: b}
-	if d.byte() != messageFormat {
-		return nil, 0, errBroken
+	m := new(pb.Message)
+	if len(b) == 0 || b[0] != messageFormat {
+		return m, 0, proto.Unmarshal(b, m)
 	}
+	d := decoder{b: b[1:]}
 	made := uint32(d.uvarint())
 	if d.bad {
 		return nil, 0, errBroken
 	}
-	m := new(pb.Message)
 	return m, made, proto.Unmarshal(d.b, m)
 }
 
