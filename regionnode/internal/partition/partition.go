@@ -180,7 +180,7 @@ func (p *Partition) reload(hard store.HardState) error {
 func (p *Partition) startRaft(spec *Spec, hard store.HardState) (err error) {
 	// A commit index is written lazily; what is applied is committed.
 	hard.Commit = max(hard.Commit, p.state.Index)
-	*p.storage = raftStorage{p: p, log: p.storage.log, hard: hard, conf: spec.confState()}
+	p.storage.reset(hard, spec.confState())
 	p.writtenHard, p.appending = hard, 0
 	p.raft, err = raft.NewRawNode(raftConfig(&p.host.cfg, p.storage, p.state.Index, raftLogger{p}))
 	if err != nil {

@@ -29,6 +29,12 @@ type raftStorage struct {
 // members that are a little behind.
 const recentLimit = 1 << 20
 
+// reset begins anew with the log as it is on disk. Others look at the log
+// meanwhile, which stays the same one.
+func (s *raftStorage) reset(hard store.HardState, conf *pb.ConfState) {
+	s.hard, s.conf, s.recent, s.recentBytes, s.failed = hard, conf, nil, 0, nil
+}
+
 // InitialState is called once, when the replica starts.
 func (s *raftStorage) InitialState() (*pb.HardState, *pb.ConfState, error) {
 	h := s.hard
