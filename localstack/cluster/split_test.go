@@ -63,7 +63,7 @@ const (
 // leader, requests may fail without any split: that run says nothing.
 func TestSplitsUnderClients(t *testing.T) {
 	for attempt := 1; ; attempt++ {
-		failure, stood := splitUnderClients(t)
+		stood, failure := splitUnderClients(t)
 		if failure == nil {
 			return
 		}
@@ -79,7 +79,9 @@ const (
 	maxAttempts = 4
 )
 
-func splitUnderClients(t *testing.T) (failure error, stood time.Duration) {
+// splitUnderClients is one run; stood is for how long, at most, the machine stood
+// still.
+func splitUnderClients(t *testing.T) (stood time.Duration, failure error) {
 	c := start(t, Config{
 		Regions: []string{"us-east-1"}, NodesPerRegion: 3, Replication: 3, InMemory: true,
 		Splits: node.SplitConfig{Size: 40 << 10},
@@ -121,7 +123,7 @@ func splitUnderClients(t *testing.T) (failure error, stood time.Duration) {
 	cancel()
 	reader.Wait()
 	watch.Wait()
-	return w.failed(), stood
+	return stood, w.failed()
 }
 
 // longestGap is how long, at most, this process did not come to run until ctx
