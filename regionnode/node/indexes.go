@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"antipode/regionnode"
 	"antipode/regionnode/internal/controller"
@@ -55,8 +56,10 @@ func (x *indexes) run() {
 			x.group.Close()
 			return
 		case <-x.dirty:
+			began := time.Now()
 			x.group.Set(x.desired())
 			x.forget()
+			breathe(x.node.ctx, began)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"sync"
+	"time"
 
 	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/table"
@@ -34,6 +35,18 @@ func (f flag) raise() {
 	}
 }
 
+// breathe waits nine times as long as what began then took: who looks over all
+// partitions whenever one changes would else do nothing but that when thousands
+// change one after another.
+func breathe(ctx context.Context, began time.Time) {
+	pause := time.NewTimer(9 * time.Since(began))
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+	case <-pause.C:
+	}
+}
+
 func newLinks(config link.Config, partitions func() []*partition.Partition, dirty flag) (*links, error) {
 	group, err := link.NewGroup(config)
 	if err != nil {
@@ -57,7 +70,9 @@ func (l *links) run(ctx context.Context) {
 				l.group.Close()
 				return
 			case <-l.dirty:
+				began := time.Now()
 				l.group.Set(l.desired())
+				breathe(ctx, began)
 			}
 		}
 	})
