@@ -524,7 +524,8 @@ func TestGlobalIndexRefusals(t *testing.T) {
 	_, err := client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 		TableName: &name, Key: attributes(key), UpdateExpression: aws.String("SET kind = :k"), ExpressionAttributeValues: attributes(map[string]any{":k": 1}),
 	})
-	wantError(t, err, "ValidationException", "The update expression attempted to update the secondary index key to unsupported type")
+	wantError(t, err, "ValidationException",
+		invalid+"Type mismatch for Index Key kind Expected: S Actual: N IndexName: idx")
 
 	q := dynamodb.QueryInput{
 		TableName: &name, IndexName: aws.String("idx"), KeyConditionExpression: aws.String("kind = :k"),
