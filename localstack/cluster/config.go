@@ -41,6 +41,9 @@ type Config struct {
 	// that holds regionnode and api.
 	Processes bool
 	Binaries  string
+	// NodeArgs are further arguments of a node's process, by its name and rpc
+	// address; tests put proxies in between and switch faults with it. May be nil.
+	NodeArgs func(name, rpc string) ([]string, error)
 	// Credentials are access keys and their secrets; with none, signatures are
 	// parsed but not verified.
 	Credentials map[string]string

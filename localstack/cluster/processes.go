@@ -58,7 +58,15 @@ func (c *Cluster) startNodes(ctx context.Context, plan *layout, region string) (
 		if place.Region != region {
 			continue
 		}
-		p, err := c.begin(place.Name, "regionnode", c.nodeArgs(plan, place))
+		args := c.nodeArgs(plan, place)
+		if c.config.NodeArgs != nil {
+			more, err := c.config.NodeArgs(place.Name, place.RPC)
+			if err != nil {
+				return nil, nil, fmt.Errorf("arguments of %s: %w", place.Name, err)
+			}
+			args = append(args, more...)
+		}
+		p, err := c.begin(place.Name, "regionnode", args)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -92,6 +92,7 @@ the environment decide otherwise.`,
 	fs.StringVar(&f.key, "tls-key", "", "its key (PEM)")
 	fs.StringVar(&f.roots, "tls-ca", "", "certificate authorities (PEM) that peers must be signed by")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error; logs go to stderr as JSON")
+	f.faultFlags(cmd)
 	return cmd
 }
 
