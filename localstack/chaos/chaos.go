@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"time"
 
 	"antipode/localstack/chaos/history"
@@ -28,8 +27,13 @@ type Config struct {
 	// Seed decides which faults come when, and what clients do; when they do it
 	// depends on the machine, so a seed repeats the plan, not the run.
 	Seed uint64
-	// Dir keeps the nodes' data, and Binaries has regionnode and api.
+	// Dir keeps the nodes' data, and Binaries has regionnode, built with the tag
+	// "faults", and api.
 	Dir, Binaries string
+	// Faults are the kinds of trouble to make, by FaultNames; all when empty.
+	Faults []string
+	// Operations are made in the midst of faults.
+	Operations []Operation
 	// LogLevel of the nodes. Log hears of faults; may be nil.
 	LogLevel slog.Level
 	Log      *slog.Logger
@@ -58,13 +62,13 @@ func setDefault[T comparable](field *T, value T) {
 type Report struct {
 	Operations, Unknown, Undone int
 	Acknowledged                int // writes of keys of their own, all found again
-	Kills, Stops, KillAlls      int
+	Faults                      map[string]int
 }
 
 // String is a line for a person.
 func (r *Report) String() string {
-	return fmt.Sprintf("%d operations (%d of unknown outcome, %d refused or failed), %d acknowledged keys; %d kills, %d stops, %d restarts of everything",
-		r.Operations, r.Unknown, r.Undone, r.Acknowledged, r.Kills, r.Stops, r.KillAlls)
+	return fmt.Sprintf("%d operations (%d of unknown outcome, %d refused or failed), %d acknowledged keys; %s",
+		r.Operations, r.Unknown, r.Undone, r.Acknowledged, tally(r.Faults))
 }
 
 // run is one run under way.
@@ -80,7 +84,7 @@ type run struct {
 // Run makes one run; an error says what was wrong with the system under test.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	c.fill()
-	region, err := startRegion(ctx, &c)
+	region, err := startFaulty(ctx, &c)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +100,7 @@ func (r *run) all(ctx context.Context) error {
 	for i := range r.Clients {
 		clients.Go(func() { r.work(load, i) })
 	}
-	err := r.inject(load)
+	err := r.nemesis(load)
 	clients.Wait()
 	if err != nil {
 		return err
@@ -191,37 +195,6 @@ func (r *run) readAll(ctx context.Context) error {
 	return nil
 }
 
-// inject makes faults until ctx ends, and undoes them. At most one node is away
-// at a time, except when all are killed.
-func (r *run) inject(ctx context.Context) error {
-	random := r.random(0)
-	nodes := len(r.region.nodes())
-	for rest(ctx, between(random, 500*time.Millisecond, 3*time.Second)) {
-		victim := random.IntN(nodes)
-		var err error
-		switch what := random.IntN(10); {
-		case what < 5:
-			r.report.Kills++
-			err = r.kill(victim)
-		case what < 9:
-			r.report.Stops++
-			err = r.stop(ctx, victim, between(random, 200*time.Millisecond, 8*time.Second))
-		default:
-			r.report.KillAlls++
-			for i := range nodes {
-				err = errors.Join(err, r.kill(i))
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if err := r.region.until(ctx, "all nodes are back", func() bool { return r.answered(ctx) }); err != nil {
-			break // time is over
-		}
-	}
-	return nil
-}
-
 func (r *run) answered(ctx context.Context) bool {
 	for _, s := range r.region.statuses(ctx) {
 		if s == nil {
@@ -229,23 +202,6 @@ func (r *run) answered(ctx context.Context) bool {
 		}
 	}
 	return true
-}
-
-func (r *run) kill(i int) error {
-	r.Log.Info("kill", "node", i)
-	return r.region.signal(i, syscall.SIGKILL)
-}
-
-// stop freezes a node for a while, or until ctx ends.
-func (r *run) stop(ctx context.Context, i int, d time.Duration) error {
-	r.Log.Info("stop", "node", i, "for", d)
-	err := r.region.signal(i, syscall.SIGSTOP)
-	rest(ctx, d)
-	return errors.Join(err, r.region.signal(i, syscall.SIGCONT))
-}
-
-func between(random *rand.Rand, low, high time.Duration) time.Duration {
-	return low + time.Duration(random.Int64N(int64(high-low)))
 }
 
 // rest waits; false when ctx ended first.

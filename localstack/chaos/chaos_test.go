@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		build := exec.Command("go", "build", "-o", dir+"/", "antipode/regionnode/cmd/regionnode", "antipode/functions/cmd/api")
+		build := exec.Command("go", "build", "-tags", "faults", "-o", dir+"/", "antipode/regionnode/cmd/regionnode", "antipode/functions/cmd/api")
 		if out, err := build.CombinedOutput(); err != nil {
 			panic(string(out))
 		}

@@ -131,6 +131,9 @@ func (n *network) untrack(c io.Closer) {
 }
 
 func (n *network) close() {
+	if n == nil {
+		return
+	}
 	n.mu.Lock()
 	n.closing = true
 	for c := range n.ends {

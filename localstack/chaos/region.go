@@ -19,6 +19,8 @@ type region struct {
 	cluster *cluster.Cluster
 	client  *client
 	admin   *http.Client
+	dir     string
+	network *network // nil without faults
 }
 
 const regionName = "us-east-1"
@@ -26,20 +28,34 @@ const regionName = "us-east-1"
 // look is the pause between two looks at something that is awaited.
 const look = 20 * time.Millisecond
 
+// startRegion starts a region whose nodes can be killed and frozen.
 func startRegion(ctx context.Context, c *Config) (*region, error) {
+	return start(ctx, c, &region{}, nil)
+}
+
+// startFaulty starts a region whose network, disks and clocks can fail too.
+func startFaulty(ctx context.Context, c *Config) (*region, error) {
+	r := &region{network: newNetwork(c.Seed)}
+	return start(ctx, c, r, func(name, rpc string) ([]string, error) {
+		addr, err := r.network.before(name, rpc)
+		return []string{"--advertise", addr, "--faults", r.troubleFile(name)}, err
+	})
+}
+
+func start(ctx context.Context, c *Config, r *region, args func(name, rpc string) ([]string, error)) (*region, error) {
+	r.dir = c.Dir
 	running, err := cluster.Start(ctx, cluster.Config{
 		Regions: []string{regionName}, NodesPerRegion: c.Nodes, Replication: c.Replication, Partitions: c.Partitions, ReplaceAfter: c.ReplaceAfter, Splits: node.DefaultSplits,
-		Dir: c.Dir, Processes: true, Binaries: c.Binaries, LogLevel: c.LogLevel, Log: c.Log,
+		Dir: c.Dir, Processes: true, Binaries: c.Binaries, NodeArgs: args, LogLevel: c.LogLevel, Log: c.Log,
 	})
 	if err != nil {
+		r.network.close()
 		return nil, fmt.Errorf("start the region: %w", err)
 	}
-	r := &region{
-		cluster: running,
-		// The functions of the region have a process of their own, which stays.
-		client: newClient(running.Info().Regions[0].Endpoint, regionName, c.Clients+1),
-		admin:  &http.Client{Timeout: time.Second},
-	}
+	r.cluster = running
+	// The functions of the region have a process of their own, which stays.
+	r.client = newClient(running.Info().Regions[0].Endpoint, regionName, c.Clients+1)
+	r.admin = &http.Client{Timeout: time.Second}
 	if err := r.createNamed(ctx, tableName); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
@@ -49,7 +65,9 @@ func startRegion(ctx context.Context, c *Config) (*region, error) {
 func (r *region) close() error {
 	r.client.close()
 	r.admin.CloseIdleConnections()
-	return r.cluster.Close()
+	err := r.cluster.Close()
+	r.network.close()
+	return err
 }
 
 // until waits for a condition.
