@@ -63,12 +63,13 @@ type Report struct {
 	Operations, Unknown, Undone int
 	Acknowledged                int // writes of keys of their own, all found again
 	Faults                      map[string]int
+	StreamRecords               int
 }
 
 // String is a line for a person.
 func (r *Report) String() string {
-	return fmt.Sprintf("%d operations (%d of unknown outcome, %d refused or failed), %d acknowledged keys; %s",
-		r.Operations, r.Unknown, r.Undone, r.Acknowledged, tally(r.Faults))
+	return fmt.Sprintf("%d operations (%d of unknown outcome, %d refused or failed), %d acknowledged keys, %d stream records; %s",
+		r.Operations, r.Unknown, r.Undone, r.Acknowledged, r.StreamRecords, tally(r.Faults))
 }
 
 // run is one run under way.
@@ -79,6 +80,7 @@ type run struct {
 	mu      sync.Mutex
 	report  Report
 	acked   []string
+	sums    sums
 }
 
 // Run makes one run; an error says what was wrong with the system under test.
@@ -88,7 +90,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Config: c, region: region, history: history.New()}
+	r := &run{Config: c, region: region, history: history.New(), sums: newSums()}
 	err = r.all(ctx)
 	return &r.report, errors.Join(err, region.close())
 }
@@ -99,6 +101,9 @@ func (r *run) all(ctx context.Context) error {
 	var clients sync.WaitGroup
 	for i := range r.Clients {
 		clients.Go(func() { r.work(load, i) })
+	}
+	for i := range adders {
+		clients.Go(func() { r.addUp(load, i) })
 	}
 	err := r.nemesis(load)
 	clients.Wait()
@@ -111,8 +116,12 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.readAll(ctx); err != nil {
 		return err
 	}
-	if err := r.history.Check(); err != nil {
-		return err
+	for _, check := range []func(context.Context) error{
+		func(context.Context) error { return r.history.Check() }, r.checkSums, r.checkStream, r.checkIndex,
+	} {
+		if err := check(ctx); err != nil {
+			return err
+		}
 	}
 	r.report.Operations = r.history.Len()
 	return nil

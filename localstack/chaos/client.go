@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (c *client) call(ctx context.Context, operation, body string) (int, string,
 	}
 	now := time.Now().UTC()
 	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
+	r.Header.Set("X-Amz-Target", target(operation))
 	r.Header.Set("X-Amz-Date", now.Format("20060102T150405Z"))
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/"+now.Format("20060102")+"/"+c.region+
 		"/dynamodb/aws4_request, SignedHeaders=host;x-amz-date;x-amz-target, Signature=0")
@@ -51,26 +52,115 @@ func (c *client) call(ctx context.Context, operation, body string) (int, string,
 	return answer.StatusCode, string(text), err
 }
 
-// tableName is the table under test.
-const tableName = "chaos"
+func target(operation string) string {
+	switch operation {
+	case "ListStreams", "DescribeStream", "GetShardIterator", "GetRecords":
+		return "DynamoDBStreams_20120810." + operation
+	}
+	return "DynamoDB_20120810." + operation
+}
 
-// answer is what this package reads of answers.
-type answer struct {
-	Item map[string]map[string]string `json:"Item"`
+// tableName is the table under test, indexName its global index.
+const (
+	tableName = "chaos"
+	indexName = "by-g"
+)
+
+// attribute is a value as this package writes it.
+type attribute struct {
+	S string      `json:"S,omitempty"`
+	N string      `json:"N,omitempty"`
+	L []attribute `json:"L,omitempty"`
+}
+
+// row is an item.
+type row map[string]attribute
+
+// number is n of an item that adding writes, and ids what was added.
+func (r row) number() (n int64, ids []string, err error) {
+	if r["n"].N != "" {
+		if n, err = strconv.ParseInt(r["n"].N, 10, 64); err != nil {
+			return 0, nil, fmt.Errorf("number of an item: %w", err)
+		}
+	}
+	for _, id := range r["ids"].L {
+		ids = append(ids, id.S)
+	}
+	return n, ids, nil
+}
+
+// ask makes one request and reads its answer into out; an answer other than 200
+// is an error.
+func (c *client) ask(ctx context.Context, operation, body string, out any) error {
+	status, text, err := c.call(ctx, operation, body)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("%s: %d %s", operation, status, text)
+	}
+	if err := json.Unmarshal([]byte(text), out); err != nil {
+		return fmt.Errorf("%s answered %q: %w", operation, text, err)
+	}
+	return nil
 }
 
 // value is the register's value in an answer, "" when there is no item.
 func value(text string) (string, error) {
-	var a answer
+	var a struct{ Item row }
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
 		return "", fmt.Errorf("answer %q: %w", text, err)
 	}
-	return a.Item["v"]["S"], nil
+	return a.Item["v"].S, nil
+}
+
+// group is the key of a value in the global index: it changes with the value.
+func group(v string) string { return "g" + v[len(v)-1:] }
+
+// adding is an update that adds to n of an item and notes an id, so that doing
+// it twice shows.
+func adding(key string, amount int, id string) string {
+	return fmt.Sprintf(`{"TableName":%q,"Key":{"k":{"S":%q}},"UpdateExpression":"SET n = if_not_exists(n, :zero) + :n, ids = list_append(if_not_exists(ids, :none), :id)",`+
+		`"ExpressionAttributeValues":{":zero":{"N":"0"},":n":{"N":"%d"},":none":{"L":[]},":id":{"L":[{"S":%q}]}}}`, tableName, key, amount, id)
+}
+
+// add adds to one item.
+func (c *client) add(ctx context.Context, key string, amount int, id string) history.Outcome {
+	return judge(c.call(ctx, "UpdateItem", adding(key, amount, id)))
+}
+
+// transfer moves an amount from one item to another, both or neither.
+func (c *client) transfer(ctx context.Context, from, to string, amount int, id string) history.Outcome {
+	return judge(c.call(ctx, "TransactWriteItems", fmt.Sprintf(`{"TransactItems":[{"Update":%s},{"Update":%s}],"ClientRequestToken":%q}`,
+		adding(from, -amount, id), adding(to, amount, id), id)))
+}
+
+// together reads items at one moment; not ok is no information.
+func (c *client) together(ctx context.Context, keys ...string) (rows []row, ok bool) {
+	var gets []string
+	for _, key := range keys {
+		gets = append(gets, fmt.Sprintf(`{"Get":{"TableName":%q,"Key":{"k":{"S":%q}}}}`, tableName, key))
+	}
+	var answer struct{ Responses []struct{ Item row } }
+	if c.ask(ctx, "TransactGetItems", `{"TransactItems":[`+strings.Join(gets, ",")+`]}`, &answer) != nil {
+		return nil, false
+	}
+	for _, r := range answer.Responses {
+		rows = append(rows, r.Item)
+	}
+	return rows, len(rows) == len(keys)
+}
+
+// row reads one item strongly.
+func (c *client) row(ctx context.Context, key string) (row, error) {
+	var answer struct{ Item row }
+	err := c.ask(ctx, "GetItem", fmt.Sprintf(`{"TableName":%q,"ConsistentRead":true,"Key":{"k":{"S":%q}}}`, tableName, key), &answer)
+	return answer.Item, err
 }
 
 // put writes a value whatever is there.
 func (c *client) put(ctx context.Context, key, v string) history.Outcome {
-	status, text, err := c.call(ctx, "PutItem", fmt.Sprintf(`{"TableName":%q,"Item":{"k":{"S":%q},"v":{"S":%q}}}`, tableName, key, v))
+	status, text, err := c.call(ctx, "PutItem", fmt.Sprintf(`{"TableName":%q,"Item":{"k":{"S":%q},"v":{"S":%q},"g":{"S":%q}}}`, tableName, key, v, group(v)))
 	return judge(status, text, err)
 }
 
@@ -81,7 +171,7 @@ func (c *client) swap(ctx context.Context, key, old, v string) (history.Outcome,
 		condition = fmt.Sprintf(`"ConditionExpression":"v = :old","ExpressionAttributeValues":{":old":{"S":%q}}`, old)
 	}
 	status, text, err := c.call(ctx, "PutItem", fmt.Sprintf(
-		`{"TableName":%q,"Item":{"k":{"S":%q},"v":{"S":%q}},%s,"ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`, tableName, key, v, condition))
+		`{"TableName":%q,"Item":{"k":{"S":%q},"v":{"S":%q},"g":{"S":%q}},%s,"ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`, tableName, key, v, group(v), condition))
 	if err == nil && strings.Contains(text, "ConditionalCheckFailedException") {
 		found, err := value(text)
 		if err != nil {

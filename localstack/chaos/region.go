@@ -30,7 +30,8 @@ const look = 20 * time.Millisecond
 
 // startRegion starts a region whose nodes can be killed and frozen.
 func startRegion(ctx context.Context, c *Config) (*region, error) {
-	return start(ctx, c, &region{}, nil)
+	r := &region{}
+	return start(ctx, c, r, nil, func() error { return r.createNamed(ctx, tableName) })
 }
 
 // startFaulty starts a region whose network, disks and clocks can fail too.
@@ -39,10 +40,10 @@ func startFaulty(ctx context.Context, c *Config) (*region, error) {
 	return start(ctx, c, r, func(name, rpc string) ([]string, error) {
 		addr, err := r.network.before(name, rpc)
 		return []string{"--advertise", addr, "--faults", r.troubleFile(name)}, err
-	})
+	}, func() error { return r.createWatched(ctx) })
 }
 
-func start(ctx context.Context, c *Config, r *region, args func(name, rpc string) ([]string, error)) (*region, error) {
+func start(ctx context.Context, c *Config, r *region, args func(name, rpc string) ([]string, error), create func() error) (*region, error) {
 	r.dir = c.Dir
 	running, err := cluster.Start(ctx, cluster.Config{
 		Regions: []string{regionName}, NodesPerRegion: c.Nodes, Replication: c.Replication, Partitions: c.Partitions, ReplaceAfter: c.ReplaceAfter, Splits: node.DefaultSplits,
@@ -56,7 +57,7 @@ func start(ctx context.Context, c *Config, r *region, args func(name, rpc string
 	// The functions of the region have a process of their own, which stays.
 	r.client = newClient(running.Info().Regions[0].Endpoint, regionName, c.Clients+1)
 	r.admin = &http.Client{Timeout: time.Second}
-	if err := r.createNamed(ctx, tableName); err != nil {
+	if err := create(); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
@@ -68,6 +69,15 @@ func (r *region) close() error {
 	err := r.cluster.Close()
 	r.network.close()
 	return err
+}
+
+// createWatched makes the table with a stream and a global index.
+func (r *region) createWatched(ctx context.Context) error {
+	return r.create(ctx, tableName, `{"TableName":"`+tableName+`","BillingMode":"PAY_PER_REQUEST",`+
+		`"AttributeDefinitions":[{"AttributeName":"k","AttributeType":"S"},{"AttributeName":"g","AttributeType":"S"}],`+
+		`"KeySchema":[{"AttributeName":"k","KeyType":"HASH"}],`+
+		`"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_AND_OLD_IMAGES"},`+
+		`"GlobalSecondaryIndexes":[{"IndexName":"`+indexName+`","KeySchema":[{"AttributeName":"g","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"}}]}`)
 }
 
 // until waits for a condition.

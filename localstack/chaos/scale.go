@@ -194,8 +194,12 @@ func (r *region) orphan(ctx context.Context, s *Scale) error {
 
 // createNamed makes one more table and waits for it.
 func (r *region) createNamed(ctx context.Context, name string) error {
-	status, text, err := r.client.call(ctx, "CreateTable", `{"TableName":"`+name+`","BillingMode":"PAY_PER_REQUEST",`+
+	return r.create(ctx, name, `{"TableName":"`+name+`","BillingMode":"PAY_PER_REQUEST",`+
 		`"AttributeDefinitions":[{"AttributeName":"k","AttributeType":"S"}],"KeySchema":[{"AttributeName":"k","KeyType":"HASH"}]}`)
+}
+
+func (r *region) create(ctx context.Context, name, body string) error {
+	status, text, err := r.client.call(ctx, "CreateTable", body)
 	if err != nil || status != http.StatusOK {
 		return fmt.Errorf("create table: %d %s %w", status, text, err)
 	}
