@@ -49,6 +49,7 @@ type Partition struct {
 	storage     *raftStorage
 	writtenHard store.HardState // newest handed to the append loop
 	appending   int             // appends with entries that are not durable yet
+	stalled     int             // ticks since an append was finished, while some are under way
 	truncating  bool            // a truncateEffect is proposed
 	leaving     *proposal       // of a leaveEffect, nil for none
 	flights     []flight

@@ -46,16 +46,7 @@ const cutsPerSeed = 3
 
 func powerCuts(t *testing.T, seed uint64, members int) {
 	w := newCutWorld(t, seed, members)
-	spec := indexedSpec()
-	spec.Members = nil
-	for _, n := range w.nodes {
-		spec.Members = append(spec.Members, n.id)
-	}
-	for _, n := range w.nodes {
-		if err := n.life.host.Create(context.Background(), spec); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.create()
 	plan := rand.New(rand.NewPCG(seed, 2))
 	c := newCutLoad(w)
 	for round := range cutsPerSeed {
@@ -67,6 +58,21 @@ func powerCuts(t *testing.T, seed uint64, members int) {
 		t.Error(err)
 	}
 	t.Logf("%d register operations, %d acknowledgements, %d ticks", c.registers.Len(), w.acks, w.ticks)
+}
+
+// create makes the group.
+func (w *cutWorld) create() {
+	w.t.Helper()
+	spec := indexedSpec()
+	spec.Members = nil
+	for _, n := range w.nodes {
+		spec.Members = append(spec.Members, n.id)
+	}
+	for _, n := range w.nodes {
+		if err := n.life.host.Create(context.Background(), spec); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // round is one stretch of load up to a power cut, and what is left behind it.
@@ -92,20 +98,20 @@ func (c *cutLoad) progress(n int) {
 	c.await("acknowledgements", func() bool { return c.acks >= n })
 }
 
-// disturb takes the network, the time or the power from single members for a
-// while.
+// disturb takes the network, the time, the disk or the power from single members
+// for a while.
 func (c *cutLoad) disturb(plan *rand.Rand) {
 	for range plan.IntN(3) {
 		n := c.nodes[plan.IntN(len(c.nodes))]
-		what := plan.IntN(3)
+		what := plan.IntN(4)
 		if what == 0 {
 			c.cut([]int{0, 50, 100}[plan.IntN(3)], n)
 			c.progress(10)
 			continue
 		}
-		c.set(func() { n.away, n.frozen = true, what == 2 })
+		c.set(func() { n.away, n.frozen, n.stuck = what < 3, what == 2, what == 3 })
 		c.progress(10 + plan.IntN(30))
-		c.set(func() { n.away, n.frozen = false, false })
+		c.set(func() { n.away, n.frozen, n.stuck = false, false, false })
 	}
 }
 

@@ -59,6 +59,8 @@ type cutNode struct {
 	// away: it reaches nobody and is reached by nobody. frozen: as a paused
 	// process its raft time stands still, but here it still answers clients.
 	away, frozen bool
+	// stuck: its disk finishes no sync.
+	stuck bool
 }
 
 // call is one request of a client, given up at a tick.
@@ -76,7 +78,7 @@ type life struct {
 	dead, open bool
 }
 
-func newCutWorld(t *testing.T, seed uint64, members int) *cutWorld {
+func newCutWorld(t *testing.T, seed uint64, members int, change ...func(*cutWorld)) *cutWorld {
 	w := &cutWorld{t: t, members: members, random: rand.New(rand.NewPCG(seed, 1))}
 	w.ticked.L = &w.mu
 	w.phys.Store(1_000_000_000_000)
@@ -85,6 +87,9 @@ func newCutWorld(t *testing.T, seed uint64, members int) *cutWorld {
 	raftLog, election := uint64(4<<10<<w.random.IntN(5)), 12+w.random.IntN(20)
 	w.mem = 64 << 10 << w.random.IntN(4)
 	w.tune = func(c *partition.Config) { c.RaftLogBytes, c.ElectionTicks, c.HeartbeatTicks = raftLog, election, 2 }
+	for _, f := range change {
+		f(w)
+	}
 	for i := range members {
 		n := &cutNode{id: table.NodeID(i + 1), fs: vfs.NewCrashableMem(), skew: w.random.Int64N(100e6)}
 		w.nodes = append(w.nodes, n)
@@ -108,7 +113,7 @@ func (w *cutWorld) start(n *cutNode) {
 	w.t.Helper()
 	l := &life{open: true, giveUp: map[*call]context.CancelFunc{}}
 	var err error
-	if l.store, err = store.Open(store.Config{Dir: "db", FS: errorfs.Wrap(n.fs, w.disk(l)), MemTableSize: w.mem}); err != nil {
+	if l.store, err = store.Open(store.Config{Dir: "db", FS: errorfs.Wrap(n.fs, w.disk(n, l)), MemTableSize: w.mem}); err != nil {
 		w.t.Fatal(err)
 	}
 	if l.clock, err = hlc.New(hlc.Config{Physical: func() int64 { return w.phys.Load() + n.skew }}); err != nil {
@@ -130,13 +135,13 @@ func (w *cutWorld) start(n *cutNode) {
 
 // disk has a life's syncs take up to a few ticks: what is written in between is
 // lost when the power fails.
-func (w *cutWorld) disk(l *life) errorfs.Injector {
+func (w *cutWorld) disk(n *cutNode, l *life) errorfs.Injector {
 	return errorfs.InjectorFunc(func(op errorfs.Op) error {
 		switch op.Kind {
 		case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			for until := w.ticks + w.random.IntN(4); !l.open && w.ticks < until; {
+			for until := w.ticks + w.random.IntN(4); !l.open && (n.stuck || w.ticks < until); {
 				w.ticked.Wait()
 			}
 		}
@@ -217,7 +222,7 @@ func (w *cutWorld) tick() {
 }
 
 // patienceTicks is after how many ticks without what is awaited something hangs.
-const patienceTicks = 100_000
+const patienceTicks = 40_000
 
 // await waits, tick by tick, for what ok tells under w.mu.
 func (w *cutWorld) await(what string, ok func() bool) {

@@ -59,6 +59,7 @@ func (p *Partition) process() {
 	}
 	if !p.ended {
 		p.gate.watch(p)
+		p.watchDisk(in.ticks, in.appended)
 		p.maintain(in.ticks > 0)
 		p.resting()
 	}
@@ -83,7 +84,7 @@ func (p *Partition) step(in *intake) {
 	}
 	p.eager = max(0, p.eager-in.ticks)
 	for _, m := range in.messages {
-		if (p.state.Index > 0 || heardEmpty(m)) && p.admits(m) {
+		if (p.state.Index > 0 || heardEmpty(m)) && p.admits(m) && !(m.GetType() == pb.MsgTimeoutNow && p.diskStands()) {
 			_ = p.raft.Step(m) // what raft refuses is what a network may lose
 		}
 	}
