@@ -6,7 +6,7 @@ PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
 LDFLAGS := -s -w
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench conformance check-indexes chaos failover repair upgrade powercut scale fuzz clean
+.PHONY: help build run test race lint bench conformance check-indexes chaos failover repair upgrade powercut defects scale fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ SEED     ?= 0
 RUNS     ?= 1
 chaos: ## kill, freeze and restart nodes under load for DURATION, check what clients saw; SEED repeats a plan, RUNS makes more
 	$(GO) test -count=1 -v -timeout 24h -run TestChaos ./localstack/chaos -args -duration $(DURATION) -seed $(SEED) -seeds $(RUNS)
+
+defects: ## break the code in known ways, and see that the tests notice; ARGS is part of a name
+	$(GO) run ./.ci/defects $(ARGS)
 
 ROUNDS ?= 20
 failover: ## how long a partition takes no writes when its leader is killed or frozen, ROUNDS times each
