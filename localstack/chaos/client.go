@@ -129,10 +129,15 @@ func (c *client) add(ctx context.Context, key string, amount int, id string) his
 	return judge(c.call(ctx, "UpdateItem", adding(key, amount, id)))
 }
 
-// transfer moves an amount from one item to another, both or neither.
-func (c *client) transfer(ctx context.Context, from, to string, amount int, id string) history.Outcome {
-	return judge(c.call(ctx, "TransactWriteItems", fmt.Sprintf(`{"TransactItems":[{"Update":%s},{"Update":%s}],"ClientRequestToken":%q}`,
-		adding(from, -amount, id), adding(to, amount, id), id)))
+// transfer moves an amount from one item to another, both or neither. The text is
+// the answer's. That the same request is in progress tells nothing of its end.
+func (c *client) transfer(ctx context.Context, from, to string, amount int, id string) (history.Outcome, string) {
+	status, text, err := c.call(ctx, "TransactWriteItems", fmt.Sprintf(`{"TransactItems":[{"Update":%s},{"Update":%s}],"ClientRequestToken":%q}`,
+		adding(from, -amount, id), adding(to, amount, id), id))
+	if strings.Contains(text, "TransactionInProgressException") {
+		return history.Unknown, text
+	}
+	return judge(status, text, err), text
 }
 
 // together reads items at one moment; not ok is no information.

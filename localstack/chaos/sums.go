@@ -77,9 +77,12 @@ func (r *run) transfer(ctx context.Context, random *rand.Rand, bank int, id stri
 	for _, one := range both {
 		r.sums.transfers.Begin(one)
 	}
-	o := r.region.client.transfer(ctx, account(bank, from), account(bank, to), 1+random.IntN(9), id)
+	o, text := r.region.client.transfer(ctx, account(bank, from), account(bank, to), 1+random.IntN(9), id)
 	for _, one := range both {
 		r.sums.transfers.End(one, o)
+	}
+	if o != history.Done {
+		r.Log.Info("transfer", "id", id, "outcome", int(o), "answer", text)
 	}
 	r.count(o)
 }
