@@ -330,11 +330,12 @@ func (w *writing) commit(ctx context.Context, votes []regionnode.Vote) (*regionn
 // decide writes the commit point. Whether it was written is asked for until it
 // is known, or time is up; then whoever comes next finishes what it says.
 func (w *writing) decide(ctx context.Context, next *row) error {
-	for {
+	for maybe := false; ; {
 		err := w.c.ledger.change(ctx, w.id.Row, w.row, next)
 		if err == nil {
 			return nil
 		}
+		maybe = maybe || !errors.Is(err, errMoved)
 		now, readErr := w.c.ledger.read(ctx, w.id.Row)
 		switch {
 		case readErr != nil:
@@ -343,6 +344,10 @@ func (w *writing) decide(ctx context.Context, next *row) error {
 			}
 		case now != nil && now.Row == next.Row && now.Nonce == w.nonce:
 			return nil
+		case now != nil && now.State == protocol.Committed && now.Time == next.Time && now.Nonce == w.nonce:
+			return nil // and somebody has finished it since
+		case now == nil && maybe:
+			return apierr.Internal() // somebody has finished it, and nobody knows which way
 		case now == nil || now.Row != w.row.Row:
 			// Somebody took it for stalled.
 			if _, err := w.c.finish(ctx, w.id, false, w.parts); err != nil {
