@@ -75,10 +75,24 @@ type TransactionID struct {
 // String is how change records name a transaction.
 func (id TransactionID) String() string { return id.Row + "@" + id.Time.String() }
 
+// receiptTag stands in a key where an item has the kind of its partition key. No
+// kind is that. On disk: frozen.
+const receiptTag = 0xff
+
+// Receipt is the key of the receipt that an attempt leaves beside its first item.
+// It has the item's hash, so it stays in the item's partition.
+func (id TransactionID) Receipt(first []byte) []byte {
+	key := append(make([]byte, 0, table.HashLen+1+len(id.Row)+hlc.Size), first[:table.HashLen]...)
+	return id.Time.Append(append(append(key, receiptTag), id.Row...))
+}
+
+// IsReceipt tells a receipt's key from an item's.
+func IsReceipt(key []byte) bool { return len(key) > table.HashLen && key[table.HashLen] == receiptTag }
+
 // Participants are the partitions that a transaction's items are in, as its
-// coordinator and whoever recovers it use them. All three may be repeated: they
-// name the attempt, and what was done already stays done. A Service whose
-// partitions take part in transactions is a Participants too.
+// coordinator and whoever recovers it use them. Calls may be repeated, but for a
+// Prepare AtOnce: they name the attempt, and what was done already stays done. A
+// Service whose partitions take part in transactions is a Participants too.
 type Participants interface {
 	// Prepare marks the items of one table, those of one partition together: all
 	// or none of them. A refusal is in the votes.
@@ -86,6 +100,8 @@ type Participants interface {
 	// Finish commits or cancels what was prepared by that attempt, and ignores
 	// what was not.
 	Finish(ctx context.Context, r *FinishRequest) (*FinishResponse, error)
+	// Settle tells whether an attempt that was to leave a receipt was done.
+	Settle(ctx context.Context, r *SettleRequest) (*SettleResponse, error)
 	// ReadMarked reads items of one table with what a read transaction compares.
 	ReadMarked(ctx context.Context, r *ReadMarkedRequest) (*ReadMarkedResponse, error)
 }
@@ -98,10 +114,13 @@ type PrepareRequest struct {
 	Until  int64   `msgpack:"u"`
 	Writes []Write `msgpack:"w"`
 	// AtOnce asks for the commit too, in the same step and under a time of the
-	// partition's: for a transaction that has no row in the ledger. It happens only
-	// if one partition holds all the items. Such a request must not be repeated
-	// when its outcome is unknown.
+	// partition's. It happens only if one partition holds all the items. Such a
+	// request must not be repeated when its outcome is unknown.
 	AtOnce bool `msgpack:"o,omitempty"`
+	// Receipt asks an AtOnce for a receipt, by which Settle knows it until Finish
+	// cancels the receipt's key: for a transaction that has a row in the ledger. It
+	// may be refused as late, like any prepare.
+	Receipt bool `msgpack:"rc,omitempty"`
 }
 
 // PrepareResponse has one vote for each write, in order.
@@ -110,6 +129,11 @@ type PrepareResponse struct {
 	// Committed answers AtOnce: everything is done. Without it, and without a
 	// refusal, the transaction is to be prepared in the ordinary way.
 	Committed bool `msgpack:"d,omitempty"`
+	// Receipt: there is one. A node of an earlier release leaves none.
+	Receipt bool `msgpack:"rc,omitempty"`
+	// Sized says why AtOnce did nothing: the table has local indexes. So it will be
+	// the next time.
+	Sized bool `msgpack:"s,omitempty"`
 	// Clock is the newest of the clocks of those who refused.
 	Clock hlc.Timestamp `msgpack:"c"`
 }
@@ -138,6 +162,24 @@ type FinishRequest struct {
 // order; 0 when the table has no local indexes, or when nothing was to be done.
 type FinishResponse struct {
 	Collections []int64 `msgpack:"c"`
+}
+
+// SettleRequest asks about one attempt. Key is the key of its first item. Block
+// sees to it that an attempt that was not done never is, if it is old enough.
+type SettleRequest struct {
+	Target Target        `msgpack:"t"`
+	ID     TransactionID `msgpack:"i"`
+	Key    []byte        `msgpack:"k"`
+	Block  bool          `msgpack:"b,omitempty"`
+}
+
+// SettleResponse says neither when the attempt may be done yet.
+type SettleResponse struct {
+	// Done: it was, with these usages.
+	Done   bool    `msgpack:"d,omitempty"`
+	Usages []Usage `msgpack:"u,omitempty"`
+	// Never: it was not, and will not be.
+	Never bool `msgpack:"n,omitempty"`
 }
 
 // ReadMarkedRequest reads items of one table. Projections is empty, or has one

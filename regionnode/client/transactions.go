@@ -166,6 +166,31 @@ func (c *Client) Finish(ctx context.Context, r *regionnode.FinishRequest) (*regi
 	return out, nil
 }
 
+// Settle implements regionnode.Participants: it asks the partition that has the
+// key now.
+func (c *Client) Settle(ctx context.Context, r *regionnode.SettleRequest) (*regionnode.SettleResponse, error) {
+	a := attempt{c: c, table: r.Target.Table, hash: table.Hash(r.Key), reads: true, strong: true}
+	q := *r
+	for {
+		n, err := a.next(ctx, &q.Target)
+		if err != nil {
+			return nil, err
+		}
+		p, ok := n.(regionnode.Participants)
+		if !ok {
+			return nil, errNoTransactions
+		}
+		resp, err := p.Settle(ctx, &q)
+		if err == nil {
+			a.served()
+			return resp, nil
+		}
+		if err := a.failed(ctx, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // ReadMarked implements regionnode.Participants, as Prepare does.
 func (c *Client) ReadMarked(ctx context.Context, r *regionnode.ReadMarkedRequest) (*regionnode.ReadMarkedResponse, error) {
 	out := &regionnode.ReadMarkedResponse{Items: make([]regionnode.MarkedItem, len(r.Keys))}

@@ -83,6 +83,15 @@ func (n *Node) Finish(ctx context.Context, r *regionnode.FinishRequest) (*region
 	return p.Finish(ctx, r)
 }
 
+// Settle is part of regionnode.Participants.
+func (n *Node) Settle(ctx context.Context, r *regionnode.SettleRequest) (*regionnode.SettleResponse, error) {
+	p, err := n.held(r.Target.Partition)
+	if err != nil {
+		return nil, err
+	}
+	return p.Settle(ctx, r)
+}
+
 // ReadMarked is part of regionnode.Participants.
 func (n *Node) ReadMarked(ctx context.Context, r *regionnode.ReadMarkedRequest) (*regionnode.ReadMarkedResponse, error) {
 	p, err := n.held(r.Target.Partition)

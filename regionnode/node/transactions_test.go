@@ -158,6 +158,13 @@ func (m *mortal) Prepare(ctx context.Context, r *regionnode.PrepareRequest) (res
 	return resp, err
 }
 
+func (m *mortal) Settle(ctx context.Context, r *regionnode.SettleRequest) (resp *regionnode.SettleResponse, err error) {
+	if dead := m.call(func() { resp, err = m.Region.Settle(ctx, r) }); dead != nil {
+		return nil, dead
+	}
+	return resp, err
+}
+
 func (m *mortal) Finish(ctx context.Context, r *regionnode.FinishRequest) (resp *regionnode.FinishResponse, err error) {
 	// Only the first key is reached by a coordinator that dies in the middle.
 	part := *r

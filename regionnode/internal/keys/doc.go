@@ -23,6 +23,7 @@
 //	06 | table | 01…05 | hash | key…                   local index entry
 //	06 | table | fd | hash | key…                      time of the last check of an item by a transaction
 //	06 | table | fe | hash | key…                      mark of a transaction that has prepared the key
+//	06 | table | fe | hash | ff | row | time           receipt of a transaction done in one step
 //	06 | table | ff | hash | partition key             size of an item collection
 //
 // 01 to 05 belong to one node or to one replica on it. 06 is what replicas of a

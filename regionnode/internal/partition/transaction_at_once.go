@@ -12,13 +12,19 @@ import (
 )
 
 // doAtOnce does a transaction whose items all lie here as one write: one entry,
-// and so one batch, one time and one sync. Unlike a prepare it has no identity
-// by which it could be repeated (I10).
+// and so one batch, one time and one sync. Unlike a prepare it cannot be
+// repeated (I10); but with a receipt it can be asked about.
 func (p *Partition) doAtOnce(ctx context.Context, r *regionnode.PrepareRequest) (*regionnode.PrepareResponse, error) {
+	if len(r.Writes) == 0 {
+		return nil, apierr.Internal()
+	}
 	for {
 		resp, err := p.atOnce(ctx, r)
 		if errors.Is(err, errNotApplied) {
 			continue
+		}
+		if errors.Is(err, errLate) {
+			return lateAtOnce(r, p.host.cfg.Clock.Now()), nil
 		}
 		if err == nil && resp.Committed {
 			p.linger(ctx)
@@ -58,9 +64,16 @@ func (p *Partition) atOnce(ctx context.Context, r *regionnode.PrepareRequest) (*
 			return nil, err
 		}
 	}
-	if apart = apart || len(all.effects) > maxEntryBytes; refused || apart {
+	resp.Sized = apart
+	if refused || apart || len(all.effects) > maxEntryBytes {
 		all.release(p)
 		return resp, p.confirm(ctx)
+	}
+	if r.Receipt {
+		if err := p.leaveReceipt(ctx, r, resp, all); err != nil {
+			all.release(p)
+			return nil, err
+		}
 	}
 	if err := p.submit(all); err != nil {
 		return nil, err
@@ -68,7 +81,7 @@ func (p *Partition) atOnce(ctx context.Context, r *regionnode.PrepareRequest) (*
 	if err := all.await(ctx); err != nil {
 		return nil, err
 	}
-	resp.Committed = true
+	resp.Committed, resp.Receipt = true, r.Receipt
 	return resp, nil
 }
 

@@ -12,6 +12,7 @@ const (
 	methodTransactGet   = "Transactions.Get"
 	methodPrepare       = "Participants.Prepare"
 	methodFinish        = "Participants.Finish"
+	methodSettle        = "Participants.Settle"
 	methodReadMarked    = "Participants.ReadMarked"
 )
 
@@ -25,6 +26,7 @@ func RegisterTransactions(s *Server, svc regionnode.Transactions) {
 func RegisterParticipants(s *Server, svc regionnode.Participants) {
 	Handle(s, methodPrepare, svc.Prepare)
 	Handle(s, methodFinish, svc.Finish)
+	Handle(s, methodSettle, svc.Settle)
 	Handle(s, methodReadMarked, svc.ReadMarked)
 }
 
@@ -49,6 +51,10 @@ func (c *serviceClient) Prepare(ctx context.Context, r *regionnode.PrepareReques
 
 func (c *serviceClient) Finish(ctx context.Context, r *regionnode.FinishRequest) (*regionnode.FinishResponse, error) {
 	return Call[regionnode.FinishRequest, regionnode.FinishResponse](ctx, c.pool, c.addr, methodFinish, r)
+}
+
+func (c *serviceClient) Settle(ctx context.Context, r *regionnode.SettleRequest) (*regionnode.SettleResponse, error) {
+	return Call[regionnode.SettleRequest, regionnode.SettleResponse](ctx, c.pool, c.addr, methodSettle, r)
 }
 
 func (c *serviceClient) ReadMarked(ctx context.Context, r *regionnode.ReadMarkedRequest) (*regionnode.ReadMarkedResponse, error) {

@@ -62,6 +62,8 @@ type Coordinator struct {
 	// sweeping guards it.
 	sweeping sync.Mutex
 	swept    map[table.PartitionID][]byte
+	// sized are tables, by table.ID, that do no transaction in one step.
+	sized sync.Map
 }
 
 var _ regionnode.Transactions = (*Coordinator)(nil)

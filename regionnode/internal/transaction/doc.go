@@ -12,4 +12,14 @@
 // hash of the client's request token, wherever the items are: a token that comes
 // again with other items must be recognised too, which a row beside the items
 // could not do. Rows hold keys, never values.
+//
+// A transaction that one partition can do costs less. Without a token it is one
+// entry there, and has no row. With one it is two steps, the row and the entry;
+// the entry leaves a receipt beside the items, by which the row is ended even if
+// its coordinator dies. The row is not written in parallel with the entry: until
+// it is there, the same token may come with other parameters, or to another
+// coordinator, and both would be done. Nor is it written in parallel with the
+// marks of a transaction of several partitions: whoever finds a mark without a
+// row must cancel it, and could not tell that the row is on its way without
+// trusting clocks.
 package transaction

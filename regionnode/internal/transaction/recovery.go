@@ -77,6 +77,9 @@ func (c *Coordinator) resolve(ctx context.Context, m *Stalled) error {
 	if err != nil {
 		return err
 	}
+	if regionnode.IsReceipt(m.Key) {
+		return c.resolveReceipt(ctx, m, r)
+	}
 	var about *protocol.Row
 	if r != nil {
 		about = &r.Row
@@ -194,6 +197,8 @@ func (c *Coordinator) sweepRow(ctx context.Context, image item.Encoded) error {
 		}
 		err = c.ledger.change(ctx, name, r, nil)
 	case c.age(r.Time) < c.cfg.Patience:
+	case r.State == protocol.Single:
+		_, err = c.settle(ctx, id, r)
 	case r.State == protocol.Preparing:
 		err = c.decideAgainst(ctx, id, r)
 	default:

@@ -70,6 +70,11 @@ func (w *writing) run(ctx context.Context) (*regionnode.TransactWriteResponse, e
 	if done, err := w.begin(ctx); done != nil || err != nil {
 		return done, err
 	}
+	if w.row.State == protocol.Single {
+		if done, err := w.single(ctx); done != nil || err != nil {
+			return done, err
+		}
+	}
 	for attempt := 1; ; attempt++ {
 		votes, err := w.prepare(ctx)
 		if err != nil {
@@ -93,21 +98,14 @@ func (w *writing) run(ctx context.Context) (*regionnode.TransactWriteResponse, e
 
 // atOnce leaves a transaction of one table to the partition that holds all its
 // items, if one does: that needs neither ledger nor marks. A request with a token
-// needs the ledger, to be recognised when it comes again. Nothing and no error
-// says that nothing was done.
+// needs a row, to be recognised when it comes again (single). Nothing and no
+// error says that nothing was done.
 func (w *writing) atOnce(ctx context.Context) (*regionnode.TransactWriteResponse, error) {
 	if w.r.Token != "" || len(w.parts) > 1 {
 		return nil, nil
 	}
 	id := regionnode.TransactionID{Row: fmt.Sprintf("%016x%016x", w.c.cfg.Random(), w.nonce), Time: w.c.cfg.Clock.Now()}
-	r := regionnode.PrepareRequest{
-		Target: regionnode.Target{Table: w.parts[0].Table}, ID: id, AtOnce: true,
-		Writes: make([]regionnode.Write, len(w.r.Writes)),
-	}
-	for i := range w.r.Writes {
-		r.Writes[i] = w.r.Writes[i].Write
-	}
-	resp, err := w.c.cfg.Region.Prepare(ctx, &r)
+	resp, err := w.askAtOnce(ctx, id, false)
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +115,27 @@ func (w *writing) atOnce(ctx context.Context) (*regionnode.TransactWriteResponse
 	if !resp.Committed {
 		return nil, nil
 	}
-	out := &regionnode.TransactWriteResponse{Usages: make([]regionnode.Usage, len(resp.Votes))}
-	for i := range resp.Votes {
-		out.Usages[i] = resp.Votes[i].Usage
+	return &regionnode.TransactWriteResponse{Usages: usages(resp.Votes)}, nil
+}
+
+// askAtOnce asks the partition of all items to do the transaction in one step.
+func (w *writing) askAtOnce(ctx context.Context, id regionnode.TransactionID, receipt bool) (*regionnode.PrepareResponse, error) {
+	r := regionnode.PrepareRequest{
+		Target: regionnode.Target{Table: w.parts[0].Table}, ID: id, AtOnce: true, Receipt: receipt,
+		Writes: make([]regionnode.Write, len(w.r.Writes)),
 	}
-	return out, nil
+	for i := range w.r.Writes {
+		r.Writes[i] = w.r.Writes[i].Write
+	}
+	return w.c.cfg.Region.Prepare(ctx, &r)
+}
+
+func usages(votes []regionnode.Vote) []regionnode.Usage {
+	out := make([]regionnode.Usage, len(votes))
+	for i := range votes {
+		out[i] = votes[i].Usage
+	}
+	return out
 }
 
 // reasons words votes. Lateness is told only when nothing else spoke against
@@ -143,8 +157,9 @@ func (w *writing) begin(ctx context.Context) (*regionnode.TransactWriteResponse,
 	w.id.Row = rowOf(w.r.Token)
 	if w.r.Token == "" {
 		w.id.Row = fmt.Sprintf("%016x%016x", w.c.cfg.Random(), w.nonce)
-		return nil, w.enter(ctx, nil)
+		return nil, w.enter(ctx, nil, protocol.Preparing)
 	}
+	state := w.firstState(ctx)
 	for {
 		old, err := w.c.ledger.read(ctx, w.id.Row)
 		if err != nil {
@@ -159,7 +174,7 @@ func (w *writing) begin(ctx context.Context) (*regionnode.TransactWriteResponse,
 				continue // it was finished; look again
 			}
 		}
-		if err := w.enter(ctx, old); !errors.Is(err, errMoved) {
+		if err := w.enter(ctx, old, state); !errors.Is(err, errMoved) {
 			return nil, err
 		}
 	}
@@ -171,8 +186,8 @@ func rowOf(token string) string {
 	return hex.EncodeToString(sum[:20])
 }
 
-// enter writes the row of the first attempt over what was there.
-func (w *writing) enter(ctx context.Context, old *row) error {
+// enter writes the row of an attempt over what was there.
+func (w *writing) enter(ctx context.Context, old *row, state protocol.State) error {
 	w.id.Time = w.c.cfg.Clock.Now()
 	if old != nil && !old.Time.Less(w.id.Time) {
 		if err := w.c.cfg.Clock.Update(old.Time); err != nil {
@@ -181,7 +196,7 @@ func (w *writing) enter(ctx context.Context, old *row) error {
 		w.id.Time = w.c.cfg.Clock.Now()
 	}
 	next := &row{
-		Row:  protocol.Row{State: protocol.Preparing, Time: w.id.Time},
+		Row:  protocol.Row{State: state, Time: w.id.Time},
 		body: body{Nonce: w.nonce, Parts: w.parts, Token: w.r.Token != "", Digest: w.r.Digest},
 	}
 	err := w.c.ledger.change(ctx, w.id.Row, old, next)
@@ -209,10 +224,16 @@ func (w *writing) replay(ctx context.Context, old *row) (*regionnode.TransactWri
 			return nil, err
 		}
 		return &regionnode.TransactWriteResponse{Usages: old.Usages, Replayed: true}, nil
+	case old.State == protocol.Single:
+		return w.replaySingle(ctx, id, old)
 	case w.c.age(old.Time) < w.c.cfg.Patience:
-		return nil, apierr.New(apierr.TransactionInProgress, "The transaction with the given request token is already in progress.")
+		return nil, inProgress()
 	}
 	return nil, w.c.decideAgainst(ctx, id, old)
+}
+
+func inProgress() error {
+	return apierr.New(apierr.TransactionInProgress, "The transaction with the given request token is already in progress.")
 }
 
 // prepare asks for all votes and waits for them. They come in request order.
@@ -286,7 +307,7 @@ func (w *writing) postpone(ctx context.Context, marked []part) error {
 	if _, err := w.c.finish(ctx, w.id, false, marked); err != nil {
 		return err
 	}
-	err := w.enter(ctx, w.row)
+	err := w.enter(ctx, w.row, protocol.Preparing)
 	if errors.Is(err, errMoved) {
 		return canceled(w.allConflict())
 	}
@@ -305,10 +326,7 @@ func (w *writing) allConflict() []apierr.Reason {
 func (w *writing) commit(ctx context.Context, votes []regionnode.Vote) (*regionnode.TransactWriteResponse, error) {
 	next := *w.row
 	next.State = protocol.Committing
-	next.Usages = make([]regionnode.Usage, len(votes))
-	for i := range votes {
-		next.Usages[i] = votes[i].Usage
-	}
+	next.Usages = usages(votes)
 	if err := w.decide(ctx, &next); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 type State uint8
 
 // The states. A transaction is decided by the one conditional write that takes
-// its row out of Preparing.
+// its row out of Preparing, unless it was Single.
 const (
 	// Preparing: it may have marked items, and has committed none.
 	Preparing State = iota + 1
@@ -21,6 +21,9 @@ const (
 	Committed
 	// Cancelled: no item is marked any more.
 	Cancelled
+	// Single: one partition may have done it in one step, and then has its receipt;
+	// nothing is marked. The partition decides.
+	Single
 )
 
 // Ended tells the states that nothing follows.
@@ -37,15 +40,16 @@ type Row struct {
 // conditional on the row that they asked about.
 func (r Row) May(next Row) bool {
 	switch next.State {
-	case Preparing:
-		// Another attempt, or another transaction with a token that is free again.
-		return (r.State == Preparing || r.State.Ended()) && r.Time.Less(next.Time)
+	case Preparing, Single:
+		// Another attempt, or another transaction with a token that is free again. The
+		// partition of one that was Single has said that it did nothing.
+		return (r.State == Preparing || r.State == Single || r.State.Ended()) && r.Time.Less(next.Time)
 	case Committing, Cancelling:
 		return r.State == Preparing && r.Time == next.Time
 	case Committed:
-		return r.State == Committing && r.Time == next.Time
+		return (r.State == Committing || r.State == Single) && r.Time == next.Time
 	case Cancelled:
-		return (r.State == Preparing || r.State == Cancelling) && r.Time == next.Time
+		return (r.State == Preparing || r.State == Cancelling || r.State == Single) && r.Time == next.Time
 	}
 	return false
 }
@@ -82,4 +86,12 @@ func FateOf(row *Row, id regionnode.TransactionID, stalled bool) Fate {
 		return Wait
 	}
 	return ToCancel
+}
+
+// Told decides about the receipt of attempt id by its ledger row, nil when there
+// is none: whether the ledger knows by now that the attempt was done, so that
+// the receipt may go. The row was written before, and goes no sooner than it
+// has said Committed.
+func Told(row *Row, id regionnode.TransactionID) bool {
+	return row == nil || row.Time != id.Time || row.State != Single
 }
