@@ -470,12 +470,10 @@ func (p *Partition) leaveJoint(r *role) {
 // changing tells whether a change of members is proposed and not yet applied.
 func (p *Partition) changing() bool {
 	if p.leaving != nil {
-		select {
-		case <-p.leaving.done:
-			p.leaving = nil
-		default:
+		if len(p.leaving.done) == 0 { // nobody else awaits it
 			return true
 		}
+		p.leaving = nil
 	}
 	return p.changeInFlight()
 }
