@@ -132,7 +132,6 @@ func (m *Monitor) Receive(b *Beat) {
 		// Who made the promises that were taken, and led under those given, is gone.
 		m.withdraw(p)
 	}
-	differs := !slices.Equal(p.supports, b.Supports)
 	p.epoch, p.sent, p.received, p.supports = b.Epoch, b.Sent, now, b.Supports
 	mutual := b.HeardEpoch == m.cfg.Epoch && now-b.Heard <= m.cfg.Support
 	switch {
@@ -143,9 +142,6 @@ func (m *Monitor) Receive(b *Beat) {
 		m.give(p, now)
 	}
 	m.take(p, b)
-	if differs {
-		m.tell(p)
-	}
 }
 
 // give makes or prolongs the promise to a peer.
@@ -202,8 +198,7 @@ func (m *Monitor) tell(p *Peer) {
 func (m *Monitor) Changed() <-chan struct{} { return m.changed }
 
 // News ends what is over and answers with the nodes about which something has
-// changed since the last call: support or lease began or ended, or whom that
-// node supports.
+// changed since the last call: support or lease began or ended.
 func (m *Monitor) News() []table.NodeID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -249,6 +244,18 @@ func (m *Monitor) Alive(node table.NodeID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.alive(m.peers[node])
+}
+
+// Silence is how long a node has not been heard, at most since this monitor was
+// made.
+func (m *Monitor) Silence(node table.NodeID) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	since := m.started
+	if p := m.peers[node]; p != nil && p.epoch != 0 {
+		since = max(since, p.received)
+	}
+	return m.cfg.Now() - since
 }
 
 func (m *Monitor) alive(p *Peer) bool {

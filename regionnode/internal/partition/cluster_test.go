@@ -1,6 +1,7 @@
 package partition_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type cluster struct {
 	frozen  map[table.NodeID]bool // its raft time stands still
 	// support is how long nodes' promises last; 0 is a cluster without any.
 	support  time.Duration
+	tick     time.Duration // 2 ms when 0
 	patience time.Duration // of until, a minute at least
 	sent     int           // raft's messages and notes
 	// lost tells which messages the network loses beside.
@@ -140,7 +142,7 @@ func (c *cluster) start(n *clusterNode) {
 	}
 	inbox, stop := n.inbox, n.stop
 	n.done.Go(func() {
-		ticks := time.NewTicker(2 * time.Millisecond)
+		ticks := time.NewTicker(cmp.Or(c.tick, 2*time.Millisecond))
 		defer ticks.Stop()
 		for {
 			select {

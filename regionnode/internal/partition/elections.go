@@ -12,6 +12,10 @@ import (
 // their leadership over, in one tick: the death of a node orphans thousands.
 const turnsPerTick = 64
 
+// looksPerTick bounds how many orphans are looked at in a tick; the rest wait
+// for the next one.
+const looksPerTick = 4 * turnsPerTick
+
 const (
 	// staggerTicks is how much later the next member stands for election, if the
 	// one before it has not come to lead.
@@ -28,18 +32,21 @@ const (
 type elections struct {
 	turns atomic.Int64
 
-	mu      sync.Mutex
-	waiting []orphan
+	mu sync.Mutex
+	// waiting are orphans, each once; standing finds them.
+	waiting  []*orphan
+	standing map[*Partition]*orphan
 	// stopped replicas say so from time to time: as their node lives, nobody would
 	// notice.
 	stopped []*Partition
 	ticks   int
 }
 
+// orphan may stand from one tick on, and until another one, by elections.ticks.
 type orphan struct {
-	p         *Partition
-	lost      table.NodeID
-	wait, age int // ticks
+	p           *Partition
+	lost        table.NodeID
+	from, until int
 }
 
 // turn takes one of the tick's turns.
@@ -60,7 +67,16 @@ func (e *elections) add(p *Partition, lost table.NodeID) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.waiting = append(e.waiting, orphan{p: p, lost: lost, wait: rank * staggerTicks})
+	o := e.standing[p]
+	if o == nil {
+		if e.standing == nil {
+			e.standing = make(map[*Partition]*orphan)
+		}
+		o = &orphan{p: p}
+		e.standing[p] = o
+		e.waiting = append(e.waiting, o)
+	}
+	o.lost, o.from, o.until = lost, e.ticks+rank*staggerTicks, e.ticks+standElections*p.host.cfg.ElectionTicks
 }
 
 func (e *elections) resign(p *Partition) {
@@ -74,28 +90,33 @@ func (e *elections) tick() {
 	e.turns.Store(turnsPerTick)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	rest := e.waiting[:0]
-	for _, o := range e.waiting {
-		if !e.served(&o) {
-			rest = append(rest, o)
+	e.ticks++
+	look := min(len(e.waiting), looksPerTick)
+	for _, o := range e.waiting[:look] {
+		if e.served(o) {
+			delete(e.standing, o.p)
+		} else {
+			e.waiting = append(e.waiting, o)
 		}
 	}
-	clear(e.waiting[len(rest):])
-	e.waiting = rest
-	if e.ticks++; e.ticks%resignTicks == 0 {
+	e.waiting = e.waiting[look:]
+	if len(e.waiting) == 0 {
+		e.waiting = nil
+	}
+	if e.ticks%resignTicks == 0 {
 		for _, p := range e.stopped {
 			p.tellResigned()
 		}
 	}
 }
 
-// served is one tick of an orphan; true when it needs no other.
+// served is one look at an orphan; true when it needs no other.
 func (e *elections) served(o *orphan) bool {
 	r := o.p.role.Load()
-	if o.age++; r.ended || r.leader != 0 || o.age > standElections*o.p.host.cfg.ElectionTicks {
+	if r.ended || r.leader != 0 || e.ticks > o.until {
 		return true
 	}
-	if o.wait--; o.wait >= 0 || !o.p.mayReplace(o.lost) || !e.turn() {
+	if e.ticks < o.from || !o.p.mayReplace(o.lost) || !e.turn() {
 		return false
 	}
 	o.p.campaign()

@@ -417,10 +417,10 @@ func (h *Host) Receive(id table.PartitionID, msg []byte) {
 // calls it itself unless TickInterval is below 0.
 func (h *Host) Tick() {
 	h.mu.RLock()
-	defer h.mu.RUnlock()
 	for _, p := range h.ticked {
 		p.tick()
 	}
+	h.mu.RUnlock()
 	h.elections.tick()
 }
 

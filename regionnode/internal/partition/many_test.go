@@ -17,7 +17,10 @@ var manyGroups = flag.Int("many-groups", 50, "groups of three in the test of man
 // TestManyGroups: groups with nothing to do cost next to nothing, and when a
 // node dies all that it led are led again.
 func TestManyGroups(t *testing.T) {
-	c := newLively(t, 3, 600*time.Millisecond, func(c *partition.Config) { c.ElectionTicks, c.HeartbeatTicks = 20, 3 })
+	c := &cluster{t: t, support: 600 * time.Millisecond, tick: 25 * time.Millisecond, nodes: map[table.NodeID]*clusterNode{}, cut: map[table.NodeID]bool{}, frozen: map[table.NodeID]bool{}}
+	c.changed.L = &c.mu
+	c.change = append(c.change, func(c *partition.Config) { c.ElectionTicks, c.HeartbeatTicks = 20, 3 })
+	c.makeNodes(3)
 	heap := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -54,7 +57,7 @@ func TestManyGroups(t *testing.T) {
 		return n
 	}
 	began = time.Now()
-	c.setCut(1, true)
+	c.stop(c.nodes[1])
 	c.until("the others lead all", func() bool { return leads(2)+leads(3) == *manyGroups })
 	t.Logf("led again after %v", time.Since(began))
 }

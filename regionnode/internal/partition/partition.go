@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -271,6 +272,9 @@ func (p *Partition) Status() Status {
 	}
 	if m := p.membership.Load(); m != nil {
 		out.Away, out.Stranded = m.away, m.stranded
+	}
+	if r.ready {
+		out.Away = p.addGone(slices.Clone(out.Away))
 	}
 	out.Waiting = v.spec.waiting()
 	out.Removed = !out.Waiting && !v.spec.heldBy(p.host.cfg.Node)

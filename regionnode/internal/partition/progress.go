@@ -62,7 +62,7 @@ func (p *Partition) progressNow() map[table.NodeID]Progress {
 			Learner: kind == raft.ProgressTypeLearner, Match: pr.Match, Last: last,
 			CaughtUp:     p.near(pr, last),
 			Snapshotting: pr.State == tracker.StateSnapshot,
-			Alive:        pr.RecentActive || p.members.heard[id] && !p.away(id),
+			Alive:        !p.gone(table.NodeID(id)) && (pr.RecentActive || p.members.heard[id] && !p.away(id)),
 		}
 	})
 	return out

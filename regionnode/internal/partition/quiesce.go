@@ -78,9 +78,57 @@ func (p *Partition) rouse(in *intake) {
 	if !r.asleep {
 		return
 	}
-	if slices.ContainsFunc(in.messages, isNews) || len(in.responses) > 0 || len(in.reads) > 0 || in.appended > 0 || len(in.calls) > 0 || in.wake || in.peers || p.buffer.pending.Load() > 0 {
+	if slices.ContainsFunc(in.messages, isNews) || len(in.responses) > 0 || len(in.reads) > 0 || in.appended > 0 || len(in.calls) > 0 || in.wake || in.peers && p.unsettled() || p.buffer.pending.Load() > 0 {
 		r.asleep, r.idle = false, 0
 	}
+}
+
+// unsettled tells whether a sleeping leader has to do with news of nodes: a
+// member has come back, or there is no quorum any more. That one has gone, others
+// may do for now.
+func (p *Partition) unsettled() bool {
+	for i := range p.rest.followers {
+		f := &p.rest.followers[i]
+		if l := f.peer.Lease(); l != nil && l.ID != f.held {
+			return true
+		}
+	}
+	return !p.quorum()
+}
+
+// quorum tells whether the nodes of a majority of the voters are alive.
+func (p *Partition) quorum() bool {
+	for _, half := range p.voters().halves {
+		alive := 0
+		for _, id := range half {
+			if id == p.host.cfg.Node || p.host.cfg.Liveness.Alive(id) {
+				alive++
+			}
+		}
+		if len(half) > 0 && alive <= len(half)/2 {
+			return false
+		}
+	}
+	return true
+}
+
+// gone tells whether a member's node has been silent for as long as its replica
+// would have to be to count as away. A sleeping leader does not count ticks.
+func (p *Partition) gone(id table.NodeID) bool {
+	cfg := &p.host.cfg
+	return cfg.Liveness != nil && cfg.TickInterval > 0 && id != cfg.Node &&
+		cfg.Liveness.Silence(id) > awayElections*time.Duration(cfg.ElectionTicks)*cfg.TickInterval
+}
+
+// addGone adds the members whose nodes are gone to those that are away.
+func (p *Partition) addGone(away []table.NodeID) []table.NodeID {
+	for _, id := range p.view().spec.Members {
+		if p.gone(id) && !slices.Contains(away, id) {
+			away = append(slices.Clip(away), id)
+			slices.Sort(away)
+		}
+	}
+	return away
 }
 
 // isNews tells apart what a sleeping leader must look at. Answers to its last
@@ -132,7 +180,7 @@ func (p *Partition) settle() {
 		f := r.follower(live, table.NodeID(id))
 		l := f.peer.Lease()
 		if away := p.away(id); l == nil || away { // its replica may be away alone
-			all = all && away
+			all = all && (away || !live.Alive(table.NodeID(id)))
 			return
 		}
 		caught := f.caught == last && pr.Match == last && pr.State == tracker.StateReplicate
