@@ -88,8 +88,8 @@ func (r *run) shards(ctx context.Context, arn string) (map[string]string, error)
 	for {
 		var page struct {
 			StreamDescription struct {
-				Shards               []struct{ ShardId, ParentShardId string }
-				LastEvaluatedShardId string
+				Shards               []struct{ ShardID, ParentShardID string }
+				LastEvaluatedShardID string
 			}
 		}
 		body := fmt.Sprintf(`{"StreamArn":%q}`, arn)
@@ -100,9 +100,9 @@ func (r *run) shards(ctx context.Context, arn string) (map[string]string, error)
 			return nil, err
 		}
 		for _, s := range page.StreamDescription.Shards {
-			out[s.ShardId] = s.ParentShardId
+			out[s.ShardID] = s.ParentShardID
 		}
-		if last = page.StreamDescription.LastEvaluatedShardId; last == "" {
+		if last = page.StreamDescription.LastEvaluatedShardID; last == "" {
 			return out, nil
 		}
 	}

@@ -127,11 +127,28 @@ func (r *region) statuses(ctx context.Context) []*node.Status {
 	return out
 }
 
-// whole tells whether every node answers, every partition has one leader that
-// all its members follow, and all members are equally far.
+// whole tells whether a region is led, and all members of each partition are
+// equally far, as they are once nothing is written.
 func whole(statuses []*node.Status) bool {
-	leaders := map[table.PartitionID]table.NodeID{}
+	if !led(statuses) {
+		return false
+	}
 	applied := map[table.PartitionID]uint64{}
+	for _, s := range statuses {
+		for _, p := range s.Partitions {
+			if at, ok := applied[p.ID]; ok && at != p.Applied {
+				return false
+			}
+			applied[p.ID] = p.Applied
+		}
+	}
+	return true
+}
+
+// led tells whether every node answers, and every partition has one leader that
+// all its members follow and that hears of all of them.
+func led(statuses []*node.Status) bool {
+	leaders := map[table.PartitionID]table.NodeID{}
 	for _, s := range statuses {
 		if s == nil {
 			return false
@@ -140,10 +157,10 @@ func whole(statuses []*node.Status) bool {
 			if p.Leader == 0 || len(p.Away) > 0 || len(p.Stranded) > 0 {
 				return false
 			}
-			if led, ok := leaders[p.ID]; ok && (led != p.Leader || applied[p.ID] != p.Applied) {
+			if leader, ok := leaders[p.ID]; ok && leader != p.Leader {
 				return false
 			}
-			leaders[p.ID], applied[p.ID] = p.Leader, p.Applied
+			leaders[p.ID] = p.Leader
 		}
 	}
 	return len(leaders) > 0

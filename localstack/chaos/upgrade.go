@@ -136,7 +136,7 @@ func (u *upgrade) restart(ctx context.Context, pid func() int) error {
 		return fmt.Errorf("end process %d: %w", was, err)
 	}
 	return u.region.until(ctx, "a process is exchanged and the region whole", func() bool {
-		if pid() == was || !whole(u.region.statuses(ctx)) {
+		if pid() == was || !led(u.region.statuses(ctx)) {
 			return false
 		}
 		result, _ := u.region.client.get(ctx, "k0")

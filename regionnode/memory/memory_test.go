@@ -48,9 +48,10 @@ func TestRelax(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "")
 	Relax()
 	settled(t, relaxed)
-	large := make([]byte, 2*spend)
-	settled(t, usual)
-	runtime.KeepAlive(large)
-	large = nil
+	func() {
+		large := make([]byte, 2*spend)
+		settled(t, usual)
+		runtime.KeepAlive(large)
+	}()
 	settled(t, relaxed)
 }
