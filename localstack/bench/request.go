@@ -133,6 +133,16 @@ func transactBody(table, last string) func(i int) string {
 	}
 }
 
+// tokenMark stands in a request where each sending puts a token of its own.
+const tokenMark = "token-to-be-replaced"
+
+// withToken adds a ClientRequestToken.
+func withToken(format func(int) string) func(int) string {
+	return func(i int) string {
+		return strings.Replace(format(i), "{", `{"ClientRequestToken":"`+tokenMark+`",`, 1)
+	}
+}
+
 // indexedBody is putBody into a table with one global index; the index's key
 // changes with each write, so that every write moves an entry.
 func indexedBody(i int) string {

@@ -95,6 +95,7 @@ func workloads() ([]workload, error) {
 	add("BatchGetItem 100", batch, "BatchGetItem", batchGetBody)
 	add("UpdateItem", oneSync, "UpdateItem", updateBody)
 	add("TransactWrite 3", oneSync, "TransactWriteItems", transactBody("benchtransact", "benchtransact"))
+	add("TransactWrite 3, token", twoSyncs, "TransactWriteItems", withToken(transactBody("benchtransact", "benchtransact")))
 	add("TransactWrite 3, 2 tables", twoSyncs, "TransactWriteItems", transactBody("benchtransact", "benchtransact2"))
 	add("PutItem, global index", oneSync, "PutItem", indexedBody)
 	return list, err
