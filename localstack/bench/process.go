@@ -26,6 +26,9 @@ type readyLine struct {
 	Regions  []struct {
 		Region   string `json:"region"`
 		Endpoint string `json:"endpoint"`
+		Nodes    []struct {
+			Admin string `json:"admin"`
+		} `json:"nodes"`
 	} `json:"regions"`
 }
 

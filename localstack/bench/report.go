@@ -14,6 +14,7 @@ type Report struct {
 	Machine     Machine   `json:"machine"`
 	Connections []int     `json:"connections"`
 	Rows        []Row     `json:"rows"`
+	Writes      []Writes  `json:"writes,omitempty"`
 	Lag         *Lag      `json:"replication_lag,omitempty"`
 }
 
@@ -82,6 +83,12 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintf(table, "%s\t%d\t%.0f\t%.3f\t%.3f\t%s\t\n", row.Workload, row.Connections, row.Rate, float64(row.P50)/1e6, float64(row.P99)/1e6, ratio)
 	}
 	_ = table.Flush()
+	for i, x := range r.Writes {
+		if i == 0 {
+			fmt.Fprint(w, "\neach PutItem, one after another, with what follows from it:\n")
+		}
+		fmt.Fprintf(w, "  global indexes: %d, raft entries: %.1f, bytes written to the store: %.0f\n", x.Indexes, x.Entries, x.Bytes)
+	}
 	if r.Lag != nil {
 		fmt.Fprintf(w, "\nreplication lag at %.0f writes/s, acknowledged to visible: p50 %.1f ms, p99 %.1f ms, max %.1f ms (%d samples)\n",
 			r.Lag.Rate, float64(r.Lag.P50)/1e6, float64(r.Lag.P99)/1e6, float64(r.Lag.Max)/1e6, r.Lag.Samples)

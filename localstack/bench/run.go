@@ -148,6 +148,11 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if err := c.measureOperations(ctx, list, report); err != nil {
 		return nil, err
 	}
+	if len(c.Only) == 0 {
+		if report.Writes, err = c.measureWrites(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if c.LagRate > 0 {
 		if report.Lag, err = c.measureLag(ctx); err != nil {
 			return nil, err

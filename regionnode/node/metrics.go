@@ -65,6 +65,8 @@ var (
 	raftLogDesc    = prometheus.NewDesc("antipode_raft_log_bytes", "About the size of the raft logs on this node, as far as they have not been cut off.", nil, nil)
 	splitsDesc     = prometheus.NewDesc("antipode_splits_total", "What became of splits of partitions that this node decided on: done, or abandoned.", []string{"outcome"}, nil)
 	diskDesc       = prometheus.NewDesc("antipode_store_disk_bytes", "Disk space in use by the store.", nil, nil)
+	writtenDesc    = prometheus.NewDesc("antipode_store_written_bytes_total", "Bytes that the store has written since it was opened: to its log, flushes of what is in memory, and compactions.", []string{"to"}, nil)
+	entriesDesc    = prometheus.NewDesc("antipode_raft_entries", "Raft entries that the partition replicas on this node have applied in their lives. Falls when one goes.", nil, nil)
 	lagDesc        = prometheus.NewDesc("antipode_replication_lag_seconds", "Age of the oldest write that the peer is not known to have.", []string{"peer"}, nil)
 	pendingDesc    = prometheus.NewDesc("antipode_replication_pending_records", "Log records that the peer is not known to have.", []string{"peer"}, nil)
 	shippedDesc    = prometheus.NewDesc("antipode_replication_shipped_records_total", "Records that peers have acknowledged, since the links started here.", []string{"peer"}, nil)
@@ -85,6 +87,8 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		raftLogDesc,
 		splitsDesc,
 		diskDesc,
+		writtenDesc,
+		entriesDesc,
 		lagDesc,
 		pendingDesc,
 		shippedDesc,
@@ -99,11 +103,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	var held, led, items, bytes, away, stranded, raftLog float64
+	var held, led, items, bytes, away, stranded, raftLog, entries float64
 	for _, p := range c.node.partitions.Partitions() {
 		s := p.Status()
 		held++
 		raftLog += float64(s.LogBytes)
+		entries += float64(s.Applied)
 		away += float64(len(s.Away))
 		stranded += float64(len(s.Stranded))
 		if s.Leader == c.node.id {
@@ -126,7 +131,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(splitsDesc, prometheus.CounterValue, float64(splits.Done), "done")
 		ch <- prometheus.MustNewConstMetric(splitsDesc, prometheus.CounterValue, float64(splits.Abandoned), "abandoned")
 	}
-	gauge(diskDesc, float64(c.node.store.Metrics().DiskSpaceUsage()))
+	gauge(entriesDesc, entries)
+	store := c.node.store.Metrics()
+	gauge(diskDesc, float64(store.DiskSpaceUsage()))
+	levels := store.Total()
+	for to, n := range map[string]uint64{
+		"log": store.WAL.BytesWritten, "flush": levels.TableBytesFlushed, "compaction": levels.TableBytesCompacted,
+	} {
+		ch <- prometheus.MustNewConstMetric(writtenDesc, prometheus.CounterValue, float64(n), to)
+	}
 
 	type sum struct{ lag, pending, shipped, rejected float64 }
 	peers := map[string]*sum{}

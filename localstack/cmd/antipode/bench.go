@@ -23,8 +23,8 @@ func benchCommand() *cobra.Command {
 		Long: `bench measures, in one run: net/http servers that answer with as many bytes as
 antipode does, or make one or two synced Pebble writes, then antipode's
 operations, each driven by the same raw load generator, and prints the ratios
-to these floors. Then it measures the time from
-the acknowledgement of a write in one region to its visibility in another.`,
+to these floors. Then it counts what one write makes the store write with global
+indexes (not with --only), and measures the time from the acknowledgement of a write in one region to its visibility in another.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
