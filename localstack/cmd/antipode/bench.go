@@ -24,7 +24,8 @@ func benchCommand() *cobra.Command {
 antipode does, or make one or two synced Pebble writes, then antipode's
 operations, each driven by the same raw load generator, and prints the ratios
 to these floors. Then it counts what one write makes the store write with global
-indexes (not with --only), and measures the time from the acknowledgement of a write in one region to its visibility in another.`,
+indexes (not with --only), and measures the time from the acknowledgement of a
+write in one region to its visibility in another.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
