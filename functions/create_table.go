@@ -38,10 +38,13 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 		Protected:   in.DeletionProtectionEnabled.Value,
 		OnDemand:    onDemand(in.OnDemandThroughput),
 		Warm:        warmThroughput(in.WarmThroughput),
-		Policy:      in.ResourcePolicy.Value,
 	}
-	if d.Policy != "" {
-		d.PolicyRevision = c.now.UnixMilli()
+	if in.ResourcePolicy.Set {
+		policy, err := policyText(in.ResourcePolicy.Value)
+		if err != nil {
+			return nil, err
+		}
+		d.Policy, d.PolicyRevision = policy, c.now.UnixMilli()
 	}
 	if err := checkBilling(d.BillingMode, in.ProvisionedThroughput); err != nil {
 		return nil, err
@@ -60,7 +63,7 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 		return nil, apierr.Invalid("One or more parameter values were invalid: VectorIndexes are not supported")
 	}
 	if in.StreamSpecification != nil {
-		if d.Stream, err = newStream(in.StreamSpecification, c.now); err != nil {
+		if d.Stream, err = newStream(in.StreamSpecification, c.now, true); err != nil {
 			return nil, err
 		}
 	}

@@ -2,24 +2,25 @@ package functions
 
 import (
 	"antipode/functions/wire"
+	"antipode/regionnode/apierr"
 	"antipode/regionnode/table"
 )
 
-// describeTableReplicaAutoScaling lists the table replicas: nothing scales them.
+// describeTableReplicaAutoScaling lists a global table's replicas: nothing scales
+// them.
 func describeTableReplicaAutoScaling(c *call, in *wire.DescribeTableReplicaAutoScalingInput) error {
 	d, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	if err == nil && d.Global == nil || apierr.Is(err, apierr.ResourceNotFound) {
+		return apierr.Newf(apierr.ResourceNotFound, "Global table with name: '%s' does not exist.", tableName(in.TableName.Value))
+	}
 	if err != nil {
 		return err
 	}
 	w := c.out.BeginObject().Name("TableAutoScalingDescription").BeginObject()
 	w.Name("TableName").String(d.Name).Name("TableStatus").String(string(d.Status))
 	w.Name("Replicas").BeginArray()
-	if d.Global == nil {
-		writeReplicaScaling(w, d.Region, d.Status)
-	} else {
-		for i := range d.Global.Replicas {
-			writeReplicaScaling(w, d.Global.Replicas[i].Region, d.Global.Replicas[i].Status)
-		}
+	for i := range d.Global.Replicas {
+		writeReplicaScaling(w, d.Global.Replicas[i].Region, d.Global.Replicas[i].Status)
 	}
 	w.EndArray().EndObject().EndObject()
 	return nil

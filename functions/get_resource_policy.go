@@ -8,7 +8,7 @@ import (
 )
 
 func getResourcePolicy(c *call, in *wire.GetResourcePolicyInput) error {
-	d, err := c.backend.DescribeTable(c.ctx, tableName(in.ResourceArn.Value))
+	d, err := c.policyTable(in.ResourceArn.Value)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ var operations = [...]operation{
 	wire.BatchWriteItem:                      does(batchWriteItem),
 	wire.CancelBulkOperation:                 {},
 	wire.CreateBackup:                        {},
-	wire.CreateGlobalTable:                   legacyGlobal(),
+	wire.CreateGlobalTable:                   does(createGlobalTable),
 	wire.CreateTable:                         does(createTable),
 	wire.DeleteBackup:                        {},
 	wire.DeleteItem:                          does(deleteItem),
@@ -37,8 +37,8 @@ var operations = [...]operation{
 	wire.DescribeContributorInsights:         does(describeContributorInsights),
 	wire.DescribeEndpoints:                   does(describeEndpoints),
 	wire.DescribeExport:                      {},
-	wire.DescribeGlobalTable:                 legacyGlobal(),
-	wire.DescribeGlobalTableSettings:         legacyGlobal(),
+	wire.DescribeGlobalTable:                 does(describeGlobalTable),
+	wire.DescribeGlobalTableSettings:         does(describeGlobalTableSettings),
 	wire.DescribeImport:                      {},
 	wire.DescribeKinesisStreamingDestination: does(describeKinesisStreamingDestination),
 	wire.DescribeLimits:                      does(describeLimits),
@@ -60,7 +60,7 @@ var operations = [...]operation{
 	wire.ListBulkOperations:                  {},
 	wire.ListContributorInsights:             does(listContributorInsights),
 	wire.ListExports:                         does(listExports),
-	wire.ListGlobalTables:                    legacyGlobal(),
+	wire.ListGlobalTables:                    does(listGlobalTables),
 	wire.ListImports:                         does(listImports),
 	wire.ListStreams:                         does(listStreams),
 	wire.ListTables:                          does(listTables),
@@ -79,8 +79,8 @@ var operations = [...]operation{
 	wire.UntagResource:                       does(untagResource),
 	wire.UpdateContinuousBackups:             {},
 	wire.UpdateContributorInsights:           {},
-	wire.UpdateGlobalTable:                   legacyGlobal(),
-	wire.UpdateGlobalTableSettings:           legacyGlobal(),
+	wire.UpdateGlobalTable:                   does(updateGlobalTable),
+	wire.UpdateGlobalTableSettings:           does(updateGlobalTableSettings),
 	wire.UpdateItem:                          does(updateItem),
 	wire.UpdateKinesisStreamingDestination:   {},
 	wire.UpdateTable:                         does(updateTable),
@@ -95,12 +95,3 @@ func absent(op wire.Operation) error {
 
 // unknownOperation refuses what is no operation; DynamoDB says nothing more.
 func unknownOperation() error { return apierr.New(apierr.UnknownOperation, "") }
-
-// legacyGlobal refuses an operation of global tables of version 2017.11.29,
-// which AWS no longer makes either.
-func legacyGlobal() operation {
-	return operation{func(c *call, _ wire.Input) error {
-		return apierr.Invalid("%s is not supported: it belongs to version 2017.11.29 of global tables. "+
-			"Use UpdateTable with ReplicaUpdates (version 2019.11.21)", c.op)
-	}}
-}

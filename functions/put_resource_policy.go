@@ -1,6 +1,10 @@
 package functions
 
 import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
 	"antipode/functions/wire"
 	"antipode/regionnode"
 	"antipode/regionnode/apierr"
@@ -10,11 +14,15 @@ import (
 // putResourcePolicy keeps a table's policy. It is only kept: antipode decides by
 // access keys alone.
 func putResourcePolicy(c *call, in *wire.PutResourcePolicyInput) error {
+	policy, err := policyText(in.Policy.Value)
+	if err != nil {
+		return err
+	}
 	d, err := c.changePolicy(in.ResourceArn.Value, in.ExpectedRevisionId, func(d *table.Descriptor) {
-		if d.Policy == in.Policy.Value {
+		if d.Policy == policy {
 			return
 		}
-		d.Policy = in.Policy.Value
+		d.Policy = policy
 		d.PolicyRevision = max(c.now.UnixMilli(), d.PolicyRevision+1)
 	})
 	if err != nil {
@@ -24,10 +32,36 @@ func putResourcePolicy(c *call, in *wire.PutResourcePolicyInput) error {
 	return nil
 }
 
+// maxPolicy bounds a policy in bytes, white space and all.
+const maxPolicy = 20480
+
+// policyText is a policy as it is kept: without white space. Nothing else of it
+// is looked at.
+func policyText(policy string) (string, error) {
+	if len(policy) > maxPolicy {
+		return "", apierr.Invalid("One or more parameter values were invalid: Maximum policy size of %d bytes exceeded", maxPolicy)
+	}
+	var short bytes.Buffer
+	if !strings.HasPrefix(strings.TrimSpace(policy), "{") || json.Compact(&short, []byte(policy)) != nil {
+		return "", apierr.Invalid("One or more parameter values were invalid: " +
+			"Invalid policy document: This policy contains invalid Json")
+	}
+	return short.String(), nil
+}
+
+// policyTable finds the table of a policy's ResourceArn.
+func (c *call) policyTable(arn string) (*table.Descriptor, error) {
+	name, err := c.resourceTable(arn, "One or more parameter values were invalid: Invalid resource Arn: %s")
+	if err != nil {
+		return nil, err
+	}
+	return c.backend.DescribeTable(c.ctx, name)
+}
+
 // changePolicy changes the policy of a table when it is the expected one.
 func (c *call) changePolicy(arn string, expected wire.Opt[string], change func(*table.Descriptor)) (*table.Descriptor, error) {
 	for race := 0; ; race++ {
-		old, err := c.backend.DescribeTable(c.ctx, tableName(arn))
+		old, err := c.policyTable(arn)
 		if err != nil {
 			return nil, err
 		}

@@ -1,11 +1,7 @@
 package functions
 
 import (
-	"cmp"
-	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"antipode/functions/wire"
 	"antipode/regionnode/apierr"
@@ -59,18 +55,22 @@ func warmThroughput(w *wire.WarmThroughput) *table.WarmThroughput {
 }
 
 // newStream makes the stream that a StreamSpecification turns on. Its label is
-// the time at which that happened.
-func newStream(s *wire.StreamSpecification, now time.Time) (*table.Stream, error) {
-	if !s.StreamEnabled.Value {
-		if s.StreamViewType.Set {
-			return nil, apierr.Invalid("One or more parameter values were invalid: " +
-				"Table is being created with a stream disabled, UpdateViewType should not be specified")
+// the time at which that happened. created tells a CreateTable.
+func newStream(s *wire.StreamSpecification, now time.Time, created bool) (*table.Stream, error) {
+	if on := s.StreamEnabled.Value; on != s.StreamViewType.Set {
+		why := "If stream is being disabled, then UpdateViewType must not be specified"
+		switch {
+		case created && on:
+			why = "Table is being created with a stream enabled, UpdateViewType is required"
+		case created:
+			why = "Table is being created with a stream disabled, UpdateViewType should not be specified"
+		case on:
+			why = "If stream is being enabled then UpdateViewType is required"
 		}
-		return nil, nil
+		return nil, apierr.Invalid("One or more parameter values were invalid: %s", why)
 	}
-	if !s.StreamViewType.Set {
-		return nil, apierr.Invalid("One or more parameter values were invalid: " +
-			"StreamViewType must be specified when StreamEnabled is true")
+	if !s.StreamEnabled.Value {
+		return nil, nil
 	}
 	return &table.Stream{
 		Enabled: true,
@@ -85,9 +85,14 @@ func encryption(s *wire.SSESpecification, d *table.Descriptor) (*table.Encryptio
 		return nil, nil
 	}
 	if !s.Enabled.Value {
-		if s.SSEType.Set || s.KMSMasterKeyId.Set {
-			return nil, apierr.Invalid("One or more parameter values were invalid: " +
-				"SSEType and KMSMasterKeyId cannot be specified when Enabled is false")
+		for _, m := range [2]struct {
+			name string
+			set  bool
+		}{{"SSEType", s.SSEType.Set}, {"KMSMasterKeyId", s.KMSMasterKeyId.Set}} {
+			if m.set {
+				return nil, apierr.Invalid("One or more parameter values were invalid: "+
+					"%s can not be specified if Enabled is false", m.name)
+			}
 		}
 		return nil, nil
 	}
@@ -96,40 +101,4 @@ func encryption(s *wire.SSESpecification, d *table.Descriptor) (*table.Encryptio
 	}
 	key := s.KMSMasterKeyId.Or("arn:aws:kms:" + d.Region + ":" + d.Account + ":alias/aws/dynamodb")
 	return &table.Encryption{Enabled: true, Type: "KMS", Key: key}, nil
-}
-
-// tagList turns Tags into the descriptor's form.
-func tagList(in []wire.Tag) ([]table.Tag, error) {
-	tags := make([]table.Tag, 0, len(in))
-	for _, t := range in {
-		if strings.HasPrefix(t.Key.Value, "aws:") {
-			return nil, apierr.Invalid("One or more parameter values were invalid: Tag keys starting with aws: are reserved: %s", t.Key.Value)
-		}
-		for _, text := range [2]string{t.Key.Value, t.Value.Value} {
-			if strings.ContainsFunc(text, noTagRune) {
-				return nil, apierr.Invalid("One or more parameter values were invalid: Tags consist of letters, digits, spaces and + - = . _ : / @: %s", text)
-			}
-		}
-		tags = append(tags, table.Tag{Key: t.Key.Value, Value: t.Value.Value})
-	}
-	return sortTags(tags)
-}
-
-// noTagRune tells the characters that no tag may have.
-func noTagRune(r rune) bool {
-	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsSpace(r) && !strings.ContainsRune("+-=._:/@", r)
-}
-
-// sortTags sorts a table's tags by key and refuses what no table can have.
-func sortTags(tags []table.Tag) ([]table.Tag, error) {
-	slices.SortFunc(tags, func(a, b table.Tag) int { return cmp.Compare(a.Key, b.Key) })
-	for i := 1; i < len(tags); i++ {
-		if tags[i].Key == tags[i-1].Key {
-			return nil, apierr.Invalid("One or more parameter values were invalid: Duplicate tag key: %s", tags[i].Key)
-		}
-	}
-	if len(tags) > table.MaxTags {
-		return nil, apierr.Invalid("One or more parameter values were invalid: Too many tags: a table takes at most %d", table.MaxTags)
-	}
-	return tags, nil
 }

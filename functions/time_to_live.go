@@ -19,12 +19,12 @@ func updateTimeToLive(c *call, in *wire.UpdateTimeToLiveInput) error {
 	enabled, name := spec.Enabled.Value, spec.AttributeName.Value
 	on := old.TTL != nil && old.TTL.Status == "ENABLED"
 	switch {
-	case enabled && on:
-		return apierr.Invalid("TimeToLive is already enabled")
 	case !enabled && !on:
 		return apierr.Invalid("TimeToLive is already disabled")
-	case !enabled && old.TTL.Attribute != name:
+	case on && old.TTL.Attribute != name:
 		return apierr.Invalid("TimeToLive is active on a different AttributeName: current AttributeName is %s", old.TTL.Attribute)
+	case enabled && on:
+		return apierr.Invalid("TimeToLive is already enabled")
 	}
 	d := old.Clone()
 	d.TTL = &table.TTL{Attribute: name, Status: "DISABLED", Changed: c.now.UnixMilli()}
@@ -44,6 +44,9 @@ func describeTimeToLive(c *call, in *wire.DescribeTimeToLiveInput) error {
 	d, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
 	if err != nil {
 		return err
+	}
+	if d.Status == table.Creating || d.Status == table.Deleting {
+		return apierr.Invalid("Cannot describe time to live while table is in %s state: Current table state is %[1]s", d.Status)
 	}
 	status := "DISABLED"
 	if d.TTL != nil {

@@ -56,10 +56,67 @@ func checkUpdate(in *wire.UpdateTableInput) error {
 		if err := checkBillingUpdate(in); err != nil {
 			return err
 		}
+		if err := checkAlone(in); err != nil {
+			return err
+		}
 		return checkIndexUpdates(in.GlobalSecondaryIndexUpdates)
 	}
-	return apierr.Invalid("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, " +
-		"GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required")
+	consistency := "MultiRegionConsistency, "
+	if in.MultiRegionConsistency.Set {
+		consistency = ""
+	}
+	return apierr.Invalid("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, "+
+		"GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, "+
+		"%sDeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required", consistency)
+}
+
+// checkAlone refuses what UpdateTable does not change together. What is checked
+// first is named first.
+func checkAlone(in *wire.UpdateTableInput) error {
+	billing, units := in.BillingMode.Set, in.ProvisionedThroughput != nil
+	stream, demand, warm := in.StreamSpecification != nil, in.OnDemandThroughput != nil, in.WarmThroughput != nil
+	encryption, class, protection := in.SSESpecification != nil, in.TableClass.Set, in.DeletionProtectionEnabled.Set
+	replicas, indexes := in.ReplicaUpdates != nil, len(in.GlobalSecondaryIndexUpdates) > 0
+	given := 0
+	for _, set := range [10]bool{billing, units, stream, demand, warm, encryption, class, protection, replicas, indexes} {
+		if set {
+			given++
+		}
+	}
+	if given < 2 {
+		return nil
+	}
+	online := false
+	for i := range in.GlobalSecondaryIndexUpdates {
+		online = online || in.GlobalSecondaryIndexUpdates[i].Update == nil
+	}
+	iops := units || in.BillingMode.Value == provisioned
+	why := ""
+	switch {
+	case encryption:
+		why = "Server-Side Encryption modification must be the only operation in the request"
+	case class:
+		why = "TableClass modification must be the only operation in the request"
+	case protection:
+		why = "DeletionProtection modification must be the only operation in the request"
+	case replicas:
+		why = "Replica modification must be the only operation in the request"
+	case warm && online:
+		why = "Create global secondary index cannot be specified when updating WarmThroughput"
+	case demand && given > 1 && !(billing && given == 2):
+		why = "OnDemandThroughput can only be combined with BillingMode in an UpdateTable request"
+	case warm:
+		why = "WarmThroughput must be the only operation in the request"
+	case stream && iops:
+		why = "You cannot modify stream status while updating table IOPS"
+	case online && iops:
+		why = "You cannot create or delete index while updating table IOPS"
+	case online && stream:
+		why = "You cannot create or delete index while changing stream status"
+	default:
+		return nil
+	}
+	return apierr.Invalid("One or more parameter values were invalid: %s", why)
 }
 
 func checkBillingUpdate(in *wire.UpdateTableInput) error {
@@ -133,7 +190,7 @@ func (c *call) changeStream(d *table.Descriptor, in *wire.UpdateTableInput) erro
 	if in.StreamSpecification == nil {
 		return nil
 	}
-	s, err := newStream(in.StreamSpecification, c.now)
+	s, err := newStream(in.StreamSpecification, c.now, false)
 	if err != nil {
 		return err
 	}
@@ -144,7 +201,7 @@ func (c *call) changeStream(d *table.Descriptor, in *wire.UpdateTableInput) erro
 	case s != nil:
 		d.StartStream(s, c.now)
 	case !on:
-		return apierr.Invalid("Table is already stream disabled: TableName: %s", d.Name)
+		return apierr.Invalid("Table has no stream to disable: TableName: %s", d.Name)
 	default:
 		d.Stream.Enabled = false
 		d.Stream.Ended = c.now.UnixMilli()
@@ -173,6 +230,9 @@ func changeTheRest(d *table.Descriptor, in *wire.UpdateTableInput) (err error) {
 		d.Warm = warmThroughput(in.WarmThroughput)
 	}
 	if in.SSESpecification != nil {
+		if !in.SSESpecification.Enabled.Value && d.Encryption == nil && !in.SSESpecification.SSEType.Set {
+			return apierr.Invalid("One or more parameter values were invalid: Table is already encrypted by default")
+		}
 		d.Encryption, err = encryption(in.SSESpecification, d)
 	}
 	return err

@@ -62,7 +62,7 @@ func checkIndexUpdates(updates []wire.GlobalSecondaryIndexUpdate) error {
 		case len(given) == 0:
 			return apierr.Invalid("One or more parameter values were invalid: One of %s must not be null", of)
 		case len(given) > 1:
-			return apierr.Invalid("One or more parameter values were invalid: Only one of %s can be specified", of)
+			return apierr.Invalid("One or more parameter values were invalid: Only one global secondary index action is allowed per GlobalSecondaryIndexUpdate object")
 		case names[given[0]]:
 			return apierr.Invalid("One or more parameter values were invalid: "+
 				"Only one global secondary index update per index is allowed simultaneously. Index: %s", given[0])
@@ -139,7 +139,7 @@ func schemaText(k table.KeySchema, typeOf func(string) string) string {
 func createIndex(d *table.Descriptor, in *wire.CreateGlobalSecondaryIndexAction, defined []table.Attribute) error {
 	name := in.IndexName.Value
 	if d.Index(name) != nil {
-		return apierr.Invalid("Attempting to create an index which already exists: %s", name)
+		return apierr.Invalid("Attempting to create an index which already exists")
 	}
 	x, err := globalIndex(&globalSpec{name, in.KeySchema, in.Projection, in.ProvisionedThroughput,
 		in.OnDemandThroughput, in.WarmThroughput}, defined, d.BillingMode)
@@ -192,8 +192,8 @@ func (c *call) updateIndex(d *table.Descriptor, in *wire.UpdateGlobalSecondaryIn
 	}
 	if t.Read == x.Throughput.Read && t.Write == x.Throughput.Write {
 		return apierr.Invalid("The provisioned throughput for the index %s will not change. The requested value equals the "+
-			"current value. Current ReadCapacityUnits provisioned for the index: %d. Requested ReadCapacityUnits: %d. "+
-			"Current WriteCapacityUnits provisioned for the index: %d. Requested WriteCapacityUnits: %d. "+
+			"current value. Current ReadCapacityUnits provisioned for index %[1]s: %[2]d. Requested ReadCapacityUnits: %[3]d. "+
+			"Current WriteCapacityUnits provisioned for index %[1]s: %[4]d. Requested WriteCapacityUnits: %[5]d. "+
 			"Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.",
 			x.Name, x.Throughput.Read, t.Read, x.Throughput.Write, t.Write)
 	}
@@ -207,7 +207,7 @@ func globalOf(d *table.Descriptor, name string) (*table.Index, error) {
 			return &d.Globals[i], nil
 		}
 	}
-	return nil, apierr.New(apierr.ResourceNotFound, "Requested resource not found")
+	return nil, apierr.Newf(apierr.ResourceNotFound, "Requested resource not found: Index %s for table %s", name, d.Name)
 }
 
 // dropUnused forgets the definitions of attributes that key nothing any more.

@@ -43,6 +43,9 @@ func replicaUpdate(in *wire.ReplicationGroupUpdate) (u regionnode.ReplicaUpdate,
 	if in.Disassociate != nil {
 		return u, apierr.Invalid("One or more parameter values were invalid: Disassociate is not supported in ReplicaUpdates")
 	}
+	if given == 0 {
+		return u, apierr.Invalid("There are no actions specified in the Replica Update Action of the request.")
+	}
 	if given != 1 {
 		return u, apierr.Invalid("One or more parameter values were invalid: " +
 			"Exactly one of Create, Update or Delete must be specified in each of ReplicaUpdates")
@@ -85,10 +88,11 @@ func checkReplica(d *table.Descriptor, u *regionnode.ReplicaUpdate, earlier []re
 	exists := region == d.Region || d.Replica(region) != nil
 	switch {
 	case u.Action == "Create" && exists:
-		return apierr.Invalid("Failed to create a the new replica of table with name: '%s' because one or more replicas "+
+		return apierr.Invalid("Failed to create a the new replica of table with name: ‘%s’ because one or more replicas "+
 			"already existed as tables.", d.Name)
 	case u.Action != "Create" && !exists:
-		return apierr.Invalid("Replica not found in region %s for table %s", region, d.Name)
+		return apierr.Invalid("Update global table operation failed because one or more replicas were not part of the global "+
+			"table. Please retry the request without these replicas: [%s].", region)
 	}
 	return nil
 }

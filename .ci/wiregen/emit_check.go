@@ -57,7 +57,7 @@ func (c *checks) findWorth() {
 
 // matters tells whether a value of the shape can violate anything.
 func (c *checks) matters(name string) bool {
-	if name == "AttributeValue" {
+	if name == "AttributeValue" || unchecked[name] {
 		return false
 	}
 	s := c.shapes[name]

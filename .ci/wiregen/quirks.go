@@ -136,6 +136,9 @@ var missing = map[string]string{
 	"ListTagsOfResourceInput.ResourceArn": "Invalid TableArn",
 }
 
+// unchecked are the shapes whose violations the service words itself, tag by tag.
+var unchecked = map[string]bool{"Tag": true, "TagKeyString": true}
+
 // tableRefs are the shapes that hold a table's name or its ARN.
 var tableRefs = map[string]bool{"TableArn": true}
 

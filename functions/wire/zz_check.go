@@ -69,7 +69,6 @@ var (
 	ruleTableArn                             = rule{table: true, min: 1, max: 1024}
 	ruleTableClass                           = rule{enum: []string{"STANDARD_INFREQUENT_ACCESS", "STANDARD"}}
 	ruleTableName                            = rule{min: 3, max: 255, pattern: "[a-zA-Z0-9_.-]+", match: isName}
-	ruleTagKeyString                         = rule{min: 1, max: 128}
 	ruleTagValueString                       = rule{min: 0, max: 256}
 	ruleTimeToLiveAttributeName              = rule{min: 1, max: 255}
 	ruleVectorAttributeName                  = rule{min: 1, max: 255}
@@ -352,11 +351,6 @@ func (in *CreateTableInput) check(v *validator) {
 	if in.SSESpecification != nil {
 		v.enter("SSESpecification")
 		in.SSESpecification.check(v)
-		v.leave()
-	}
-	for i := range in.Tags {
-		v.enterAt("Tags", i)
-		in.Tags[i].check(v)
 		v.leave()
 	}
 	v.text("TableClass", in.TableClass, &ruleTableClass)
@@ -1549,7 +1543,6 @@ func (in *Tag) check(v *validator) {
 	if !in.Key.Set {
 		v.null("Key")
 	}
-	v.text("Key", in.Key, &ruleTagKeyString)
 	if !in.Value.Set {
 		v.null("Value")
 	}
@@ -1563,11 +1556,6 @@ func (in *TagResourceInput) check(v *validator) {
 	v.text("ResourceArn", in.ResourceArn, &ruleResourceArnString)
 	if in.Tags == nil {
 		v.null("Tags")
-	}
-	for i := range in.Tags {
-		v.enterAt("Tags", i)
-		in.Tags[i].check(v)
-		v.leave()
 	}
 }
 
@@ -1654,11 +1642,6 @@ func (in *UntagResourceInput) check(v *validator) {
 	v.text("ResourceArn", in.ResourceArn, &ruleResourceArnString)
 	if in.TagKeys == nil {
 		v.null("TagKeys")
-	}
-	for i := range in.TagKeys {
-		v.enterAt("TagKeys", i)
-		v.element(in.TagKeys[i], &ruleTagKeyString)
-		v.leave()
 	}
 }
 
