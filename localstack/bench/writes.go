@@ -30,7 +30,7 @@ func (c *Config) measureWrites(ctx context.Context) ([]Writes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	p, err := startProcess(ctx, c.Binary, c.Stderr, "up", "--json", "--regions", "us-east-1", "--port", "0", "--data", dir)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ type tokenRules struct {
 	// receipt will not happen.
 	late, never func(time, closed int8) bool
 	// The order of things.
-	forgetFirst, resend, noLookAgain, dropReceipt bool
+	forgetFirst, resend, noLookAgain bool
 }
 
 func realTokenRules() tokenRules {
