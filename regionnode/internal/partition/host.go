@@ -437,6 +437,12 @@ func (h *Host) tickForever() {
 	}
 }
 
+func (h *Host) isTicked(p *Partition) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.ticked[p.id] == p
+}
+
 // setTicked adds or removes a partition that is still here.
 func (h *Host) setTicked(p *Partition, on bool) {
 	h.mu.Lock()

@@ -120,8 +120,13 @@ func (p *Partition) gone(id table.NodeID) bool {
 		cfg.Liveness.Silence(id) > awayElections*time.Duration(cfg.ElectionTicks)*cfg.TickInterval
 }
 
-// addGone adds the members whose nodes are gone to those that are away.
+// addGone adds the members whose nodes are gone to those that are away. A leader
+// that is awake hears of them itself, also of those on older nodes, which do not
+// beat.
 func (p *Partition) addGone(away []table.NodeID) []table.NodeID {
+	if p.host.isTicked(p) {
+		return away
+	}
 	for _, id := range p.view().spec.Members {
 		if p.gone(id) && !slices.Contains(away, id) {
 			away = append(slices.Clip(away), id)
@@ -180,7 +185,7 @@ func (p *Partition) settle() {
 		f := r.follower(live, table.NodeID(id))
 		l := f.peer.Lease()
 		if away := p.away(id); l == nil || away { // its replica may be away alone
-			all = all && (away || !live.Alive(table.NodeID(id)))
+			all = all && away
 			return
 		}
 		caught := f.caught == last && pr.Match == last && pr.State == tracker.StateReplicate
