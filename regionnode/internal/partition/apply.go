@@ -36,8 +36,12 @@ type applier struct {
 	// sizes of the collections of the entry's writes, in order.
 	sizes []int64
 	raw   bool
-	// moved is the right child of a split, nil when the entry is none.
-	moved *Spec
+	// moved is the right child of a split, nil when the entry is none. unwanted:
+	// this node was removed from it already.
+	moved    *Spec
+	unwanted bool
+	// past is what the node remembers of a partition's replicas here.
+	past  func(table.PartitionID) (replicaPast, error)
 	tally *tally
 	// transactions are the marks and checks before the entry, and marked what the
 	// entry changes of them.
@@ -75,6 +79,11 @@ func (p *Partition) apply(e *pb.Entry) error {
 		spec := a.view.spec
 		dropped = h.Term != e.GetTerm() || h.Epoch != spec.Epoch || h.Settings != spec.Settings
 		if !dropped {
+			if len(effects) > 0 && effects[0] == splitEffect {
+				p.host.births.Lock()
+				defer p.host.births.Unlock()
+			}
+			a.past = p.host.past
 			a.state.Clock = latest(a.state.Clock, h.Clock)
 			a.state.Closed = latest(a.state.Closed, h.Closed)
 			if err := a.run(effects); err != nil {
@@ -150,7 +159,7 @@ func (p *Partition) show(a *applier) error {
 		p.dropOutdated()
 	}
 	if a.moved != nil {
-		return p.showSplit(a.moved)
+		return p.showSplit(a.moved, a.unwanted)
 	}
 	return nil
 }

@@ -158,6 +158,11 @@ func (p *Partition) mayChange(ctx context.Context, spec *Spec, c *Change) (heir 
 			return 0, &CannotChange{fmt.Sprintf("node %d has not caught up", id)}
 		}
 	}
+	if len(next.Members) == 2 && slices.ContainsFunc(c.Remove, func(id table.NodeID) bool {
+		return id == p.host.cfg.Node || progress[id].Alive && !progress[id].Learner
+	}) {
+		return 0, errTwo
+	}
 	alive := 0
 	for _, id := range next.Members {
 		if id == p.host.cfg.Node || progress[id].Alive {
@@ -248,14 +253,18 @@ func (s *Spec) changed(c *Change) (*Spec, error) {
 	return &next, nil
 }
 
+// errTwo keeps groups from coming to two members.
+var errTwo = &CannotChange{"two members would be left: either one's loss would stop the partition"}
+
 // enough refuses numbers of members that a group must not have. Of two, either
-// one's loss stops the group: it is never made so, and may only be left.
+// one's loss stops the group: only where this is so already, as one of three does
+// nothing any more, that one may go (mayChange).
 func enough(had, has int) error {
 	switch {
 	case has == 0:
 		return &CannotChange{"no member would be left"}
-	case has == 2 && had != 2:
-		return &CannotChange{"two members would be left: either one's loss would stop the partition"}
+	case has == 2 && had != 2 && had != 3:
+		return errTwo
 	case has > maxMembers && has > had:
 		return &CannotChange{fmt.Sprintf("more than %d members", maxMembers)}
 	}

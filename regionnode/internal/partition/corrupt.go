@@ -80,6 +80,12 @@ func (h *Host) markBroken(id table.PartitionID, reason error) bool {
 		return true
 	}
 	h.tasks.Go(func() { // this may be the append loop's goroutine, or a round
+		if release, err := h.claim(h.ctx, id); err == nil {
+			defer release()
+		} // else the host closes, and nothing is destroyed any more
+		if _, still := h.Broken()[id]; !still {
+			return // destroyed meanwhile
+		}
 		if err := h.cfg.Store.Sync(b); err != nil {
 			h.cfg.Log.Error("broken replica is not remembered", "partition", id, "error", err)
 		}
@@ -93,6 +99,50 @@ func (h *Host) Broken() map[table.PartitionID]string {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return maps.Clone(h.broken)
+}
+
+// outOfUse answers who wants another replica in a broken one's place: that may
+// have acknowledged and promised what the new one would not know, so first the
+// node has to be removed from the members.
+func (h *Host) outOfUse(id table.PartitionID) error {
+	return fmt.Errorf("partition %d: %w", id, ErrOutOfUse)
+}
+
+// ErrOutOfUse says that the replica here is broken, and not destroyed yet.
+var ErrOutOfUse = errors.New("the replica here is broken and must be destroyed first")
+
+// wreck is the descriptor of a broken replica that could not be opened.
+func (h *Host) wreck(id table.PartitionID) *Spec {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.wrecks[id]
+}
+
+// noteWrecks adds broken replicas of which no descriptor is left: their end was
+// interrupted by a crash.
+func (h *Host) noteWrecks() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id := range h.broken {
+		if h.partitions[id] == nil && h.wrecks[id] == nil {
+			h.wrecks[id] = &Spec{ID: id}
+		}
+	}
+}
+
+// Held are the descriptors of all replicas of this node, those that are out of
+// use included.
+func (h *Host) Held() []*Spec {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out := make([]*Spec, 0, len(h.partitions)+len(h.wrecks))
+	for _, p := range h.partitions {
+		out = append(out, p.Spec())
+	}
+	for _, s := range h.wrecks {
+		out = append(out, s)
+	}
+	return out
 }
 
 func (h *Host) loadBroken() error {

@@ -1,5 +1,7 @@
 package partition
 
+import "antipode/regionnode/table"
+
 // Quiet tells whether no round is under way or due. Appends may be.
 func (h *Host) Quiet() bool {
 	for _, p := range h.Partitions() {
@@ -32,3 +34,9 @@ func (p *Partition) CutLog() {
 
 // Stand has the replica stand for election at once, if it may.
 func (p *Partition) Stand() { p.campaign() }
+
+// Break has the host take a replica for corrupt.
+func (h *Host) Break(id table.PartitionID) {
+	p, _ := h.Partition(id)
+	p.Condemn("test")
+}

@@ -154,12 +154,18 @@ type Host struct {
 	// ticked are the partitions that need ticks: several members, or parked
 	// records.
 	ticked map[table.PartitionID]*Partition
-	// broken replicas are out of use; each has its reason.
+	// broken replicas are out of use; each has its reason. wrecks are those of them
+	// that could not be opened, with as much of a descriptor as is known.
 	broken map[table.PartitionID]string
+	wrecks map[table.PartitionID]*Spec
 	// elections paces what happens to many partitions at once.
 	elections elections
 	// changing are the ids that a Create or Destroy works on.
 	changing map[table.PartitionID]chan struct{}
+	// births is held from looking which replicas there are to having made or
+	// destroyed one, so that a split does not make one at the same time. Who holds
+	// it does not wait for a round.
+	births sync.Mutex
 }
 
 // NewHost opens every partition that the store records. A group of one leads
@@ -175,6 +181,7 @@ func NewHost(cfg Config) (*Host, error) {
 		ticked:     make(map[table.PartitionID]*Partition),
 		changing:   make(map[table.PartitionID]chan struct{}),
 		broken:     make(map[table.PartitionID]string),
+		wrecks:     make(map[table.PartitionID]*Spec),
 	}
 	h.sender.wake = make(chan struct{}, 1)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
@@ -188,7 +195,8 @@ func NewHost(cfg Config) (*Host, error) {
 	h.scheduler.start(cfg.Workers)
 	for _, spec := range specs {
 		_, err := h.open(spec, true)
-		if pebble.IsCorruptionError(err) && len(spec.Members) > 1 {
+		if pebble.IsCorruptionError(err) && (len(spec.Members) > 1 || spec.waiting()) {
+			h.wrecks[spec.ID] = spec
 			h.markBroken(spec.ID, err)
 			continue
 		}
@@ -197,6 +205,7 @@ func NewHost(cfg Config) (*Host, error) {
 			return nil, err
 		}
 	}
+	h.noteWrecks()
 	if cfg.SendSnapshot != nil {
 		h.tasks.Go(h.sendSnapshots)
 	}
@@ -296,7 +305,12 @@ func (h *Host) Create(ctx context.Context, spec Spec) error {
 	if _, ok := h.Partition(spec.ID); ok {
 		return nil
 	}
+	if h.wreck(spec.ID) != nil {
+		return h.outOfUse(spec.ID)
+	}
 	spec.followStreams(0)
+	h.births.Lock()
+	defer h.births.Unlock()
 	past, err := h.past(spec.ID)
 	if err == nil {
 		err = h.recordFrom(&spec, appliedState{Index: firstIndex, Term: firstTerm}, past)
@@ -329,57 +343,6 @@ func recordReplica(b *pebble.Batch, spec *Spec, state *appliedState, past replic
 		hard.Term, hard.Vote = past.term, past.vote
 	}
 	return store.CreateRaftLog(b, spec.ID, state.Index, state.Term, hard)
-}
-
-// Destroy removes this node's replica with all its data, durably. A partition
-// that is not here is gone already. A replica that is made here later remembers
-// how this one has voted.
-func (h *Host) Destroy(ctx context.Context, id table.PartitionID) error {
-	return h.destroy(ctx, id, func(*Partition, replicaPast) error { return nil })
-}
-
-func (h *Host) destroy(ctx context.Context, id table.PartitionID, may func(*Partition, replicaPast) error) error {
-	release, err := h.claim(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer release()
-	p, ok := h.Partition(id)
-	if !ok {
-		return nil
-	}
-	past, err := h.past(id)
-	if err == nil {
-		err = may(p, past)
-	}
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	delete(h.partitions, id)
-	delete(h.ticked, id)
-	h.mu.Unlock()
-	p.close()
-	h.mu.Lock()
-	delete(h.broken, id)
-	h.mu.Unlock()
-	past.term, past.vote = p.writtenHard.Term, p.writtenHard.Vote
-	b := h.cfg.Store.NewBatch()
-	if err := b.Set(keys.ReplicaPast(id), past.append(nil), nil); err != nil {
-		return fmt.Errorf("destroy partition %d: %w", id, err)
-	}
-	if err := b.Delete(keys.Broken(id), nil); err != nil {
-		return fmt.Errorf("destroy partition %d: %w", id, err)
-	}
-	for _, span := range append(keys.ReplicaSpans(id), h.ownSpans(p.view().spec)...) {
-		if err := b.DeleteRange(span.Start, span.End, nil); err != nil {
-			return fmt.Errorf("destroy partition %d: %w", id, err)
-		}
-	}
-	if err := h.cfg.Store.Sync(b); err != nil {
-		return fmt.Errorf("destroy partition %d: %w", id, err)
-	}
-	return nil
 }
 
 // Partition is this node's replica of a partition.

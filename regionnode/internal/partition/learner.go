@@ -27,9 +27,14 @@ func (h *Host) CreateLearner(ctx context.Context, id table.PartitionID, t table.
 		return err
 	}
 	defer release()
+	h.births.Lock()
+	defer h.births.Unlock()
 	past, err := h.past(id)
 	if err != nil {
 		return fmt.Errorf("create learner of partition %d: %w", id, err)
+	}
+	if _, broken := h.Broken()[id]; broken {
+		return h.outOfUse(id)
 	}
 	p, here := h.Partition(id)
 	if here && past.epoch >= epoch {
@@ -56,8 +61,8 @@ func (h *Host) CreateLearner(ctx context.Context, id table.PartitionID, t table.
 // anew for a later change stays, with *regionnode.Stale: destroying what has
 // acknowledged writes as a member would lose them.
 func (h *Host) DestroyRemoved(ctx context.Context, id table.PartitionID, epoch uint32) error {
-	return h.destroy(ctx, id, func(p *Partition, past replicaPast) error {
-		if s := p.Spec(); past.epoch >= epoch || s.Epoch.Members >= epoch && s.heldBy(h.cfg.Node) {
+	return h.destroy(ctx, id, epoch, func(s *Spec, past replicaPast) error {
+		if past.epoch >= epoch || s.Epoch.Members >= epoch && s.heldBy(h.cfg.Node) {
 			return &regionnode.Stale{Partition: id, Reason: "this replica is one of a later change of members"}
 		}
 		return nil
@@ -71,6 +76,9 @@ type replicaPast struct {
 	// epoch is the Epoch.Members that the present replica was made for, 0 for one
 	// that began with the partition.
 	epoch uint32
+	// gone is the newest Epoch.Members of which it is known that the node had no
+	// replica: a split that comes later must not make one of an earlier epoch.
+	gone uint32
 }
 
 const pastFormat byte = 1
@@ -113,7 +121,7 @@ func decodeMessage(b []byte) (*pb.Message, uint32, error) {
 }
 
 func (r replicaPast) append(dst []byte) []byte {
-	return appendNumbered(dst, pastFormat, r.term, r.vote, uint64(r.epoch))
+	return appendNumbered(dst, pastFormat, r.term, r.vote, uint64(r.epoch), uint64(r.gone))
 }
 
 func (h *Host) past(id table.PartitionID) (replicaPast, error) {
@@ -126,6 +134,9 @@ func (h *Host) past(id table.PartitionID) (replicaPast, error) {
 		return replicaPast{}, errBroken
 	}
 	r := replicaPast{term: d.uvarint(), vote: d.uvarint(), epoch: uint32(d.uvarint())}
+	if !d.bad && len(d.b) > 0 {
+		r.gone = uint32(d.uvarint())
+	}
 	return r, d.err()
 }
 

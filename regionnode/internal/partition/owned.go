@@ -37,8 +37,8 @@ func (h *Host) ownSpansBut(spec, but *Spec) []keys.Span {
 // neighbours are the descriptors of this node's other replicas of the table.
 func (h *Host) neighbours(spec *Spec) []*Spec {
 	var out []*Spec
-	for _, p := range h.Partitions() {
-		if s := p.Spec(); s.ID != spec.ID && s.Table == spec.Table && !s.waiting() {
+	for _, s := range h.Held() {
+		if s.ID != spec.ID && s.Table == spec.Table && !s.waiting() {
 			out = append(out, s)
 		}
 	}
@@ -56,6 +56,9 @@ func (h *Host) overlapped(spec *Spec) *Spec {
 	}
 	return nil
 }
+
+// Overlaps tells whether another replica of this node holds a part of a range.
+func (h *Host) Overlaps(spec *Spec) bool { return h.overlapped(spec) != nil }
 
 // interval of hashes, both ends included: so the end of the space needs no name.
 type interval struct{ first, last uint64 }

@@ -164,8 +164,11 @@ func TestBitRot(t *testing.T) {
 	}
 }
 
-// flipBit turns one bit in the middle of a file.
-func flipBit(t *testing.T, fs vfs.FS, name string) {
+// flipBit turns one bit in the first half of a file.
+func flipBit(t *testing.T, fs vfs.FS, name string) { flipBitAt(t, fs, name, 1.0/3) }
+
+// flipBitAt turns one bit behind a part of a file.
+func flipBitAt(t *testing.T, fs vfs.FS, name string, part float64) {
 	t.Helper()
 	f, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -175,12 +178,12 @@ func flipBit(t *testing.T, fs vfs.FS, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one := make([]byte, 1)
-	if _, err := f.ReadAt(one, info.Size()/3); err != nil {
+	one, place := make([]byte, 1), int64(part*float64(info.Size()))
+	if _, err := f.ReadAt(one, place); err != nil {
 		t.Fatal(err)
 	}
 	one[0] ^= 16
-	if _, err := f.WriteAt(one, info.Size()/3); err != nil {
+	if _, err := f.WriteAt(one, place); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {

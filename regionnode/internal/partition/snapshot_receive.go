@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"antipode/regionnode/internal/keys"
@@ -21,7 +23,12 @@ const arrivalPatience = 30 * time.Second
 type receiver struct {
 	mu  sync.Mutex // held while a chunk is worked on
 	now *arrival
+	// installed counts.
+	installed atomic.Uint64
 }
+
+// Installed is how many snapshots this host has put in place.
+func (h *Host) Installed() uint64 { return h.receiver.installed.Load() }
 
 // arrival is a snapshot that is being received.
 type arrival struct {
@@ -140,7 +147,10 @@ func (h *Host) receiveBegin(ctx context.Context, c *chunk) byte {
 	case h.overlapped(a.spec) != nil:
 		return chunkBusy // until that replica has applied the split that made this range
 	}
-	a.fresh = p.Spec().waiting()
+	if a.fresh, err = h.fresh(p, a.spans); err != nil {
+		h.cfg.Log.Error("snapshot cannot be received", "partition", c.partition, "error", err)
+		return chunkBusy
+	}
 	if a.incoming, err = h.cfg.Store.NewIncoming(); err != nil {
 		h.cfg.Log.Error("snapshot cannot be received", "partition", c.partition, "error", err)
 		return chunkBusy
@@ -148,6 +158,29 @@ func (h *Host) receiveBegin(ctx context.Context, c *chunk) byte {
 	h.cfg.Log.Info("receiving a snapshot", "partition", c.partition, "from", c.sender, "index", a.index)
 	r.now = a
 	return chunkTaken
+}
+
+// fresh tells whether nothing lies where a snapshot goes. A replica that is empty
+// may have come where a split left its keys behind.
+func (h *Host) fresh(p *Partition, spans []keys.Span) (bool, error) {
+	if !p.Spec().waiting() {
+		return false, nil
+	}
+	own := keys.ReplicaSpans(p.id)
+	for _, span := range spans {
+		if slices.ContainsFunc(own, func(o keys.Span) bool { return o.Contains(span.Start) }) {
+			continue
+		}
+		it, err := h.cfg.Store.Iterate(span)
+		if err != nil {
+			return false, err
+		}
+		found := it.First()
+		if err := errors.Join(it.Error(), it.Close()); found || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func beginArrival(c *chunk) (*arrival, error) {
@@ -216,6 +249,7 @@ func (h *Host) receiveEnd(ctx context.Context, a *arrival, body []byte) byte {
 	}
 	switch {
 	case err == nil:
+		h.receiver.installed.Add(1)
 		h.cfg.Log.Info("snapshot installed", "partition", a.spec.ID, "index", a.index, "bytes", a.incoming.Bytes())
 		return chunkTaken
 	case errors.Is(err, errNeedless):

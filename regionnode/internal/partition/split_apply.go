@@ -75,7 +75,12 @@ func (a *applier) split(d *decoder) error {
 	if err != nil {
 		return err
 	}
-	m := mover{a: a, to: right.ID, drop: there, moves: right.hashes().Contains}
+	past, err := a.past(right.ID)
+	if err != nil {
+		return err
+	}
+	a.unwanted = !there && past.gone > right.Epoch.Members
+	m := mover{a: a, to: right.ID, drop: there || a.unwanted, moves: right.hashes().Contains}
 	if err := m.parked(); err != nil {
 		return err
 	}
@@ -90,11 +95,20 @@ func (a *applier) split(d *decoder) error {
 		return err
 	}
 	a.moved = right
-	if there {
+	switch {
+	case there:
 		// Never overwritten: what is there is newer.
 		return nil
+	case a.unwanted:
+		// The others have removed this node meanwhile.
+		for _, span := range keys.DataSpans(right.Table, right.hashes()) {
+			if err := a.batch.DeleteRange(span.Start, span.End, nil); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return recordReplica(a.batch, right, &state, replicaPast{})
+	return recordReplica(a.batch, right, &state, past)
 }
 
 // divide makes the children's descriptors. n is the last sequence of the parent's
@@ -262,8 +276,11 @@ func eachKey(s *store.Store, span keys.Span, f func(key, value []byte) error) er
 // showSplit opens the right child once the left one's range is in force, so that
 // no key has two partitions that take writes. Whoever leads the left one stands
 // for election at once.
-func (p *Partition) showSplit(right *Spec) error {
+func (p *Partition) showSplit(right *Spec, unwanted bool) error {
 	p.forgetMoved()
+	if unwanted {
+		return nil
+	}
 	q, err := p.host.adopt(right)
 	if err != nil || q == nil {
 		return err

@@ -185,6 +185,25 @@ func (in *Incoming) Commit(ctx context.Context) error {
 	return nil
 }
 
+// Excise forgets a span durably without reading what it holds, as far as files
+// lie in it as a whole: so also what is corrupt.
+func (s *Store) Excise(ctx context.Context, span keys.Span) error {
+	err := s.db.Excise(ctx, pebble.KeyRange{Start: span.Start, End: span.End})
+	if err == nil {
+		return nil
+	}
+	if !pebble.IsCorruptionError(err) {
+		return fmt.Errorf("excise from %s: %w", keys.Print(span.Start), err)
+	}
+	// A file that reaches beyond the span cannot be cut there: what covers it spares
+	// readers, and goes with it once its other part is gone too.
+	b := s.NewBatch()
+	if err := b.DeleteRange(span.Start, span.End, nil); err != nil {
+		return fmt.Errorf("delete from %s: %w", keys.Print(span.Start), err)
+	}
+	return s.Sync(b)
+}
+
 // Discard removes the files.
 func (in *Incoming) Discard() {
 	if in.writer != nil {

@@ -88,12 +88,9 @@ func (l *RaftLog) Reload() (HardState, error) {
 	if err != nil {
 		return HardState{}, fmt.Errorf("start of raft log of partition %d: %w", l.id, err)
 	}
-	if raw, err = l.store.GetCopy(keys.HardState(l.id)); err != nil {
-		return HardState{}, err
-	}
-	hard, err := decodeHard(raw)
+	hard, err := l.store.HardState(l.id)
 	if err != nil {
-		return HardState{}, fmt.Errorf("hard state of partition %d: %w", l.id, err)
+		return HardState{}, err
 	}
 	last, err := l.store.lastIndex(l.id, start)
 	if err != nil {
@@ -102,6 +99,19 @@ func (l *RaftLog) Reload() (HardState, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.start, l.startTerm, l.last, l.written, l.size = start, startTerm, last, last, 0
+	return hard, nil
+}
+
+// HardState reads a replica's, written once its log is.
+func (s *Store) HardState(id table.PartitionID) (HardState, error) {
+	raw, err := s.GetCopy(keys.HardState(id))
+	if err != nil {
+		return HardState{}, err
+	}
+	hard, err := decodeHard(raw)
+	if err != nil {
+		return HardState{}, fmt.Errorf("hard state of partition %d: %w", id, err)
+	}
 	return hard, nil
 }
 
