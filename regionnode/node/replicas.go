@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"antipode/regionnode"
@@ -23,6 +24,7 @@ func (h *host) Ping(context.Context) (*controller.Holdings, error) {
 			out.Led++
 		}
 	}
+	out.Broken = slices.Sorted(maps.Keys(h.partitions.Broken()))
 	return out, nil
 }
 

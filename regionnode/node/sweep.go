@@ -19,6 +19,8 @@ const (
 	// away when it was removed.
 	sweepLook = time.Second
 	sweepAll  = 30 * time.Second
+	// sweepSoon is how often it asks for a while after it got a snapshot.
+	sweepSoon = 3 * time.Second
 	// sweepPatience bounds one question to the catalog.
 	sweepPatience = 5 * time.Second
 )
@@ -29,12 +31,21 @@ func (n *Node) sweepForever(ctx context.Context) {
 	tick := time.NewTicker(sweepLook)
 	defer tick.Stop()
 	due := time.Now()
+	installed := n.partitions.Installed()
+	var hot time.Time
 	for {
+		if now := n.partitions.Installed(); now != installed {
+			// A snapshot may have taken the place of a split's entry, which the catalog
+			// may hear of a little later.
+			installed, due, hot = now, time.Now(), time.Now().Add(sweepAll)
+		}
 		all := !time.Now().Before(due)
-		if held := n.sweepable(all); len(held) > 0 {
-			err := n.sweep(ctx, held)
+		if held := n.sweepable(all); all || len(held) > 0 {
+			err := n.sweep(ctx, held, all)
 			if err == nil && all {
-				due = time.Now().Add(sweepAll)
+				if due = time.Now().Add(sweepAll); time.Now().Before(hot) {
+					due = time.Now().Add(sweepSoon)
+				}
 			}
 			if err != nil && ctx.Err() == nil {
 				n.config.Log.Debug("replicas that may be nobody's stay for now", "error", err)
@@ -51,8 +62,8 @@ func (n *Node) sweepForever(ctx context.Context) {
 // sweepable are all replicas, or those that were removed as far as they know.
 func (n *Node) sweepable(all bool) []catalog.HeldReplica {
 	var out []catalog.HeldReplica
-	for _, p := range n.partitions.Partitions() {
-		if spec := p.Spec(); all || n.removed(spec) {
+	for _, spec := range n.partitions.Held() {
+		if all || n.removed(spec) {
 			out = append(out, catalog.HeldReplica{Partition: spec.ID, Table: spec.Table, Members: spec.Epoch.Members})
 		}
 	}
@@ -65,10 +76,10 @@ func (n *Node) removed(s *partition.Spec) bool {
 	return len(s.Members) > 0 && !slices.Contains(s.Members, n.id) && !slices.Contains(s.Learners, n.id) && !slices.Contains(s.Outgoing, n.id)
 }
 
-func (n *Node) sweep(ctx context.Context, held []catalog.HeldReplica) error {
+func (n *Node) sweep(ctx context.Context, held []catalog.HeldReplica, all bool) error {
 	ask, cancel := context.WithTimeout(ctx, sweepPatience)
 	defer cancel()
-	out, err := n.registry.Sweep(ask, &catalog.SweepRequest{Node: n.id, Held: held})
+	out, err := n.registry.Sweep(ask, &catalog.SweepRequest{Node: n.id, Held: held, All: all})
 	if err != nil {
 		return err
 	}
@@ -85,6 +96,25 @@ func (n *Node) sweep(ctx context.Context, held []catalog.HeldReplica) error {
 			return err
 		}
 		n.config.Log.Info("a replica that was nobody's any more is destroyed", "partition", o.Partition)
+	}
+	return n.complete(ctx, out.Lacking)
+}
+
+// complete makes the replicas that this node should hold and does not, empty, as
+// members that have voted for nobody here yet. It leaves out what another replica
+// here holds a part of: that one has still to apply the split, and makes this one
+// itself.
+func (n *Node) complete(ctx context.Context, lacking []catalog.LackedReplica) error {
+	for _, l := range lacking {
+		spec := &partition.Spec{ID: l.Partition, Table: l.Table, Start: l.Start, End: l.End}
+		if n.partitions.Overlaps(spec) {
+			continue
+		}
+		r := &controller.LearnerRequest{Partition: l.Partition, Table: l.Table, Epoch: l.Members}
+		if err := n.host.CreateLearner(ctx, r); err != nil {
+			return err
+		}
+		n.config.Log.Info("a replica that was missing here waits for a snapshot", "partition", l.Partition)
 	}
 	return nil
 }

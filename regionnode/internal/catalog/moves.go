@@ -18,11 +18,12 @@ const (
 	Short                     // there are fewer replicas than there should be
 	Surplus                   // there are more
 	Spread                    // nodes hold unequally much
+	Broken                    // a replica's data is corrupt; as urgent as Lost
 )
 
 // String is a word for a person.
 func (r Reason) String() string {
-	words := []string{"", "lost", "drained", "short", "surplus", "spread"}
+	words := []string{"", "lost", "drained", "short", "surplus", "spread", "broken"}
 	if int(r) < len(words) {
 		return words[r]
 	}

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -182,6 +183,9 @@ func (c *Catalog) MayFound(ctx context.Context, n Node) (may bool, err error) {
 type SweepRequest struct {
 	Node table.NodeID  `msgpack:"n"`
 	Held []HeldReplica `msgpack:"h"`
+	// All: these are all that the node holds, so that the answer can say what it
+	// lacks.
+	All bool `msgpack:"a,omitempty"`
 }
 
 // HeldReplica is one replica and the newest membership that it knows.
@@ -191,9 +195,22 @@ type HeldReplica struct {
 	Members   uint32            `msgpack:"m"`
 }
 
-// SweepResponse lists those that are nobody's any more.
+// SweepResponse lists those that are nobody's any more, and those that lack.
 type SweepResponse struct {
-	Orphans []Orphan `msgpack:"o,omitempty"`
+	Orphans []Orphan        `msgpack:"o,omitempty"`
+	Lacking []LackedReplica `msgpack:"l,omitempty"`
+}
+
+// LackedReplica is a partition that has the node among its members, though there
+// is no replica on it: the node has missed the split that made the partition, as
+// one does whose replica of the split partition was broken, or got a snapshot from
+// behind the split.
+type LackedReplica struct {
+	Partition table.PartitionID `msgpack:"p"`
+	Table     table.ID          `msgpack:"t"`
+	Members   uint32            `msgpack:"m"`
+	Start     uint64            `msgpack:"s"`
+	End       uint64            `msgpack:"e"`
 }
 
 // Orphan may be destroyed: the membership Members has no replica on the node,
@@ -208,8 +225,11 @@ type Orphan struct {
 func (c *Catalog) Sweep(ctx context.Context, r *SweepRequest) (*SweepResponse, error) {
 	out := &SweepResponse{}
 	err := c.confirmed(ctx, func(s *state) error {
-		out.Orphans = nil
+		*out = SweepResponse{}
 		rows := s.byID()
+		if r.All {
+			out.Lacking = c.lacking(rows, r)
+		}
 		for _, h := range r.Held {
 			row := rows[h.Partition]
 			switch {
@@ -224,6 +244,25 @@ func (c *Catalog) Sweep(ctx context.Context, r *SweepRequest) (*SweepResponse, e
 		return nil
 	})
 	return out, err
+}
+
+// lacking is what a node should hold and does not. Replicas that are being made or
+// moved, and those that were never made (Missing), are others' work.
+func (c *Catalog) lacking(rows map[table.PartitionID]*Partition, r *SweepRequest) []LackedReplica {
+	held := map[table.PartitionID]bool{}
+	for _, h := range r.Held {
+		held[h.Partition] = true
+	}
+	var out []LackedReplica
+	for id, p := range rows {
+		if held[id] || id == c.System() || !p.Created || p.Dropped || p.Move != nil ||
+			!slices.Contains(p.Replicas, r.Node) || slices.Contains(p.Missing, r.Node) {
+			continue
+		}
+		out = append(out, LackedReplica{Partition: id, Table: p.Table, Members: p.Epoch.Members, Start: p.Start, End: p.End})
+	}
+	slices.SortFunc(out, func(a, b LackedReplica) int { return cmp.Compare(a.Partition, b.Partition) })
+	return out
 }
 
 // byID finds partitions by id alone.

@@ -50,6 +50,7 @@ type sighting struct {
 	waits     string
 	// format is what it understands, 0 until it has said so.
 	format int
+	broken []table.PartitionID
 }
 
 // Format is what this build understands of raft entries: 1 is what the first
@@ -85,6 +86,20 @@ func (c *Catalog) oldNodes(s *state, format int) error {
 func (c *Catalog) AllUnderstand(ctx context.Context, format int) (all bool) {
 	err := c.confirmed(ctx, func(s *state) error { return c.oldNodes(s, format) })
 	return err == nil
+}
+
+// SawBroken notes which of a node's replicas are out of use.
+func (c *Catalog) SawBroken(id table.NodeID, broken []table.PartitionID) {
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	c.seen.get(id).broken = broken
+}
+
+// BrokenOn are a node's replicas that were out of use when it last answered.
+func (c *Catalog) BrokenOn(id table.NodeID) []table.PartitionID {
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	return c.seen.get(id).broken
 }
 
 // Missed notes that a node has not answered for so much longer.

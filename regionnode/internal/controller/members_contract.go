@@ -36,6 +36,9 @@ type Holdings struct {
 	Led  int `msgpack:"l"`
 	// Format is catalog.Format of the node's build.
 	Format int `msgpack:"f"`
+	// Broken are replicas that are out of use, because their data is corrupt, until
+	// they are removed and made anew.
+	Broken []table.PartitionID `msgpack:"b,omitempty"`
 }
 
 // MembershipRequest asks for a partition's membership.

@@ -16,6 +16,8 @@ type plan struct {
 	place *catalog.Placement
 	// silent is for how long each node has not answered.
 	silent map[table.NodeID]time.Duration
+	// broken are the replicas of each node that are out of use.
+	broken map[table.NodeID][]table.PartitionID
 	// replaceAfter is for how long a node is silent before it counts as gone.
 	replaceAfter time.Duration
 	// budget bounds how many moves there may be, those under way included.
@@ -54,7 +56,7 @@ const maxComing = 2
 func (p *plan) make() {
 	p.seats()
 	p.waits = map[table.NodeID]string{}
-	for _, rule := range []func(*catalog.Partition) (catalog.Move, bool){p.lost, p.drained, p.short, p.surplus} {
+	for _, rule := range []func(*catalog.Partition) (catalog.Move, bool){p.lost, p.rotten, p.drained, p.short, p.surplus} {
 		for i := range p.place.Partitions {
 			if row := &p.place.Partitions[i]; p.free(row) {
 				if m, ok := rule(row); ok {
@@ -149,7 +151,7 @@ func isSystem(row *catalog.Partition) bool { return uint64(row.Base) == uint64(r
 func (p *plan) serves(row *catalog.Partition) bool {
 	well := 0
 	for _, id := range row.Replicas {
-		if s := p.nodes[id]; s != nil && !s.quiet && !slices.Contains(row.Missing, id) {
+		if s := p.nodes[id]; s != nil && !s.quiet && !slices.Contains(row.Missing, id) && !slices.Contains(p.broken[id], row.ID) {
 			well++
 		}
 	}
@@ -206,6 +208,24 @@ func (p *plan) lost(row *catalog.Partition) (catalog.Move, bool) {
 		if s := p.nodes[id]; s == nil && p.silent[id] >= p.replaceAfter || s != nil && s.gone {
 			return p.replace(row, id, catalog.Lost)
 		}
+	}
+	return catalog.Move{}, false
+}
+
+// rotten replaces broken replicas: by one on another node or, where there is none,
+// by one on the same, which has to be removed first. Two members are left then
+// for a while, which is no less than three of which one is broken.
+func (p *plan) rotten(row *catalog.Partition) (catalog.Move, bool) {
+	for _, id := range row.Replicas {
+		if s := p.nodes[id]; s == nil || s.quiet || !slices.Contains(p.broken[id], row.ID) {
+			continue
+		}
+		m, ok := p.replace(row, id, catalog.Broken)
+		if !ok && m.Reason == catalog.Broken && len(m.Add) == 0 && len(row.Replicas) == 3 {
+			delete(p.waits, id)
+			return m, true
+		}
+		return m, ok
 	}
 	return catalog.Move{}, false
 }

@@ -19,10 +19,10 @@ import (
 //
 //	plan replication=3 budget=4
 //	node 1 zone=a [silent=10s] [draining] [leaving] [leads]
-//	partition 7 on=1,2,3 [missing=3] [moving=+4-1] [system]
+//	partition 7 on=1,2,3 [missing=3] [broken=2] [moving=+4-1] [system]
 func TestPlan(t *testing.T) {
 	datadriven.RunTest(t, "testdata/plan", func(t *testing.T, d *datadriven.TestData) string {
-		p := &plan{place: &catalog.Placement{Replication: 3}, silent: map[table.NodeID]time.Duration{}, handed: map[table.NodeID]bool{}, replaceAfter: time.Minute, budget: 4}
+		p := &plan{place: &catalog.Placement{Replication: 3}, silent: map[table.NodeID]time.Duration{}, broken: map[table.NodeID][]table.PartitionID{}, handed: map[table.NodeID]bool{}, replaceAfter: time.Minute, budget: 4}
 		if d.HasArg("replication") {
 			d.ScanArgs(t, "replication", &p.place.Replication)
 		}
@@ -66,6 +66,9 @@ func (p *plan) read(words []string) error {
 		return err
 	}
 	row := catalog.Partition{ID: table.PartitionID(id), Base: 1000, Created: true, Replicas: nodeList(args["on"]), Missing: nodeList(args["missing"])}
+	for _, at := range nodeList(args["broken"]) {
+		p.broken[at] = append(p.broken[at], row.ID)
+	}
 	if _, is := args["system"]; is {
 		row.Base = table.ID(id)
 	}

@@ -53,7 +53,7 @@ func (c *Controller) Moves() map[string]int {
 	c.moves.mu.Lock()
 	defer c.moves.mu.Unlock()
 	out := map[string]int{"undone": c.moves.gone}
-	for reason := catalog.Lost; reason <= catalog.Spread; reason++ {
+	for reason := catalog.Lost; reason <= catalog.Broken; reason++ {
 		out[reason.String()] = c.moves.done[reason]
 	}
 	return out
@@ -165,6 +165,7 @@ func (t *tender) ping(ctx context.Context, nodes []catalog.Node) map[table.NodeI
 				return nil
 			}
 			t.c.cfg.Catalog.Saw(n.ID, held.Held, held.Led, held.Format)
+			t.c.cfg.Catalog.SawBroken(n.ID, held.Broken)
 			mu.Lock()
 			defer mu.Unlock()
 			answered[n.ID] = true
@@ -205,22 +206,23 @@ func nodesOf(place *catalog.Placement) *catalog.TableWork {
 	return w
 }
 
-// well tells whether all nodes answer, and none shall go.
+// well tells whether all nodes answer with nothing broken, and none shall go.
 func (t *tender) well(nodes []catalog.Node) bool {
 	return !slices.ContainsFunc(nodes, func(n catalog.Node) bool {
-		return !n.Takes() || t.c.cfg.Catalog.SilentFor(n.ID) >= min(catalog.SilentAfter, t.c.cfg.ReplaceAfter)
+		return !n.Takes() || len(t.c.cfg.Catalog.BrokenOn(n.ID)) > 0 || t.c.cfg.Catalog.SilentFor(n.ID) >= min(catalog.SilentAfter, t.c.cfg.ReplaceAfter)
 	})
 }
 
 // decide begins the moves that are due.
 func (t *tender) decide(ctx context.Context, place *catalog.Placement) error {
-	p := &plan{place: place, silent: map[table.NodeID]time.Duration{}, replaceAfter: t.c.cfg.ReplaceAfter, budget: t.c.cfg.MaxMoves, handed: t.handed}
+	p := &plan{place: place, silent: map[table.NodeID]time.Duration{}, broken: map[table.NodeID][]table.PartitionID{}, replaceAfter: t.c.cfg.ReplaceAfter, budget: t.c.cfg.MaxMoves, handed: t.handed}
 	strangers := t.findStrangers(place)
 	for id, since := range strangers {
 		p.silent[id] = time.Since(since)
 	}
 	for _, n := range place.Nodes {
 		p.silent[n.ID] = t.c.cfg.Catalog.SilentFor(n.ID)
+		p.broken[n.ID] = t.c.cfg.Catalog.BrokenOn(n.ID)
 	}
 	p.make()
 	for _, n := range place.Nodes {
