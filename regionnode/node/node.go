@@ -99,7 +99,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 		n.openStore, n.openNetwork, n.identify, n.openLiveness, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openCounts, n.openStreams, n.openExpiry, n.openScrub, n.openTransactions, n.serve, n.register, n.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
-			return nil, errors.Join(err, n.Close())
+			return nil, errors.Join(n.corruptStore(err), n.Close())
 		}
 	}
 	return n, nil
