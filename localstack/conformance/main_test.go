@@ -1,16 +1,21 @@
 package conformance
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -34,6 +39,7 @@ var (
 var target struct {
 	endpoint string
 	regions  []string
+	splits   func(context.Context) (int, error) // of the cluster started here; nil for another server
 }
 
 func init() {
@@ -59,15 +65,56 @@ func run(m *testing.M) int {
 		}
 		defer c.Close()
 		target.endpoint = c.Info().Endpoint
+		target.splits = func(ctx context.Context) (int, error) { return splitsDone(ctx, c) }
 	}
 	return m.Run()
 }
+
+// splitsDone counts the splits that the nodes of a cluster have done.
+func splitsDone(ctx context.Context, c *cluster.Cluster) (int, error) {
+	total := 0
+	for _, region := range c.Info().Regions {
+		for _, n := range region.Nodes {
+			done, err := splitsOf(ctx, n.Admin)
+			if err != nil {
+				return 0, err
+			}
+			total += done
+		}
+	}
+	return total, nil
+}
+
+// splitsOf reads one node's count from its metrics.
+func splitsOf(ctx context.Context, admin string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		if text, ok := strings.CutPrefix(lines.Text(), `antipode_splits_total{outcome="done"} `); ok {
+			return strconv.Atoi(text)
+		}
+	}
+	return 0, errors.Join(lines.Err(), errors.New("no count of splits at "+admin))
+}
+
+// connections are shared by all clients: one of its own for each would leave its
+// connections open.
+var connections = awshttp.NewBuildableClient()
 
 // in is a stock SDK client for one region.
 func in(region string) *dynamodb.Client {
 	return dynamodb.New(dynamodb.Options{
 		Region:       region,
 		BaseEndpoint: aws.String(target.endpoint),
+		HTTPClient:   connections,
 		Credentials:  credentials.NewStaticCredentialsProvider(*accessKey, *secretKey, ""),
 	})
 }

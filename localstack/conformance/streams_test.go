@@ -23,6 +23,7 @@ func streamsIn(region string) *dynamodbstreams.Client {
 	return dynamodbstreams.New(dynamodbstreams.Options{
 		Region:       region,
 		BaseEndpoint: aws.String(target.endpoint),
+		HTTPClient:   connections,
 		Credentials:  credentials.NewStaticCredentialsProvider(*accessKey, *secretKey, ""),
 	})
 }
