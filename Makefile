@@ -9,7 +9,7 @@ LDFLAGS := -s -w
 .PHONY: help build run test race lint bench conformance check-indexes chaos failover repair upgrade powercut defects scale conformance-spread fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/antipode, bin/regionnode and bin/api
 	@mkdir -p $(BIN)

@@ -98,7 +98,8 @@ func splitsOf(ctx context.Context, admin string) (int, error) {
 	defer answer.Body.Close()
 	lines := bufio.NewScanner(answer.Body)
 	for lines.Scan() {
-		if text, ok := strings.CutPrefix(lines.Text(), `antipode_splits_total{outcome="done"} `); ok {
+		labels, text, _ := strings.Cut(lines.Text(), "} ")
+		if strings.HasPrefix(labels, "antipode_splits_total{") && strings.Contains(labels, `outcome="done"`) {
 			return strconv.Atoi(text)
 		}
 	}

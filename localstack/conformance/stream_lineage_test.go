@@ -22,7 +22,7 @@ func TestStreamLineage(t *testing.T) {
 	arn := startStream(t, region, name, types.StreamViewTypeNewAndOldImages)
 	first := len(listShards(t, region, arn))
 	const items, rounds = 40, 3
-	pad := strings.Repeat("x", 4<<10)
+	pad := strings.Repeat("x", 1<<10+int(splitSize)**partitionsFlag*3/items) // three times what does not split
 	for round := range rounds {
 		for i := range items {
 			put(t, region, name, fmt.Sprint("i", i), fmt.Sprint(round, pad))
