@@ -55,8 +55,17 @@ func untagResource(c *call, in *wire.UntagResourceInput) error {
 	})
 }
 
+// nobody is an account that no caller of AWS has, and the one of a cluster that
+// is told none.
+const nobody = "000000000000"
+
 func listTagsOfResource(c *call, in *wire.ListTagsOfResourceInput) error {
 	d, err := c.taggedTable(in.ResourceArn.Value)
+	if apierr.Is(err, apierr.ResourceNotFound) && strings.Contains(in.ResourceArn.Value, ":"+nobody+":") {
+		// A reader of tags does not learn whether somebody else's table exists.
+		return apierr.Newf(apierr.AccessDenied, "The caller is not authorized to perform: dynamodb:ListTagsOfResource "+
+			"on resource: %s because no resource-based policy allows the dynamodb:ListTagsOfResource action", in.ResourceArn.Value)
+	}
 	if err != nil {
 		return err
 	}
