@@ -159,7 +159,7 @@ func (p *Partition) mayChange(ctx context.Context, spec *Spec, c *Change) (heir 
 		}
 	}
 	if len(next.Members) == 2 && slices.ContainsFunc(c.Remove, func(id table.NodeID) bool {
-		return id == p.host.cfg.Node || progress[id].Alive && !progress[id].Learner
+		return id == p.host.cfg.Node || !progress[id].Away && !progress[id].Learner
 	}) {
 		return 0, errTwo
 	}

@@ -20,8 +20,9 @@ type Progress struct {
 	CaughtUp bool
 	// Snapshotting: it is to get a snapshot, or gets one.
 	Snapshotting bool
-	// Alive: it was heard of not long ago.
-	Alive bool
+	// Away: nothing was heard of it for long. Alive: it was heard of not long ago.
+	// A new leader knows neither.
+	Away, Alive bool
 }
 
 // nearEntries is how far behind a busy partition's members may always be.
@@ -62,6 +63,7 @@ func (p *Partition) progressNow() map[table.NodeID]Progress {
 			Learner: kind == raft.ProgressTypeLearner, Match: pr.Match, Last: last,
 			CaughtUp:     p.near(pr, last),
 			Snapshotting: pr.State == tracker.StateSnapshot,
+			Away:         p.gone(table.NodeID(id)) || p.away(id),
 			Alive:        !p.gone(table.NodeID(id)) && (pr.RecentActive || p.members.heard[id] && !p.away(id)),
 		}
 	})
