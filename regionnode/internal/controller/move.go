@@ -123,6 +123,12 @@ func (m *move) add(ctx context.Context, now *Membership, absent []table.NodeID) 
 	for _, id := range absent {
 		err := m.at(ctx, id, func(ctx context.Context, h Host) error { return h.CreateLearner(ctx, r) })
 		if err != nil {
+			// What is left there of an earlier replica, perhaps broken, is nobody's: the
+			// next attempt finds it gone. One that this step has made is spared.
+			gone := &RemoveRequest{Partition: m.row.ID, Epoch: now.Epoch}
+			if err := m.at(ctx, id, func(ctx context.Context, h Host) error { return h.RemoveReplica(ctx, gone) }); err != nil {
+				m.c.cfg.Log.Debug("an earlier replica stays", "partition", m.row.ID, "node", id, "error", err)
+			}
 			return fmt.Errorf("make a learner: %w", err)
 		}
 	}

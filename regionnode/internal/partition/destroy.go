@@ -37,6 +37,7 @@ func (h *Host) destroy(ctx context.Context, id table.PartitionID, gone uint32, m
 		delete(h.ticked, id)
 		h.mu.Unlock()
 		p.close()
+		h.elections.forget(p)
 		spec = p.Spec()
 		past.term, past.vote = p.writtenHard.Term, p.writtenHard.Vote
 	} else if hard, err := h.cfg.Store.HardState(id); err == nil && hard.Term >= past.term {

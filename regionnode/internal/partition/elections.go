@@ -85,6 +85,13 @@ func (e *elections) resign(p *Partition) {
 	e.stopped = append(e.stopped, p)
 }
 
+// forget ends that for a replica that is destroyed: the node may get another one.
+func (e *elections) forget(p *Partition) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stopped = slices.DeleteFunc(e.stopped, func(q *Partition) bool { return q == p })
+}
+
 // tick is the host's.
 func (e *elections) tick() {
 	e.turns.Store(turnsPerTick)
@@ -127,7 +134,7 @@ func (e *elections) served(o *orphan) bool {
 func (p *Partition) tellResigned() {
 	for _, m := range p.view().spec.Members {
 		if m != p.host.cfg.Node {
-			p.tell(m, note{kind: resignNote})
+			p.tell(m, note{kind: resignNote, term: p.role.Load().term})
 		}
 	}
 }

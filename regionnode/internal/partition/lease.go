@@ -138,6 +138,9 @@ func (p *Partition) admits(m *pb.Message) bool {
 	}
 	st := p.raft.BasicStatus()
 	vote := m.GetType() == pb.MsgVote || m.GetType() == pb.MsgPreVote
+	if vote && m.GetTerm() > st.HardState.GetTerm() {
+		p.rest.kept.release(table.NodeID(m.GetFrom())) // it does not lead any more
+	}
 	switch {
 	case m.GetTerm() <= st.HardState.GetTerm() && !(vote && p.bound()), st.RaftState == raft.StateLeader:
 		return true

@@ -38,13 +38,24 @@ type rest struct {
 	skips int // ticks without raft's, while an election cannot be won
 	// kept is the promise that a replica may have made before it forgot, for a
 	// snapshot, whom it follows.
-	kept struct {
-		leader  table.NodeID
-		support uint64
-	}
+	kept promise
 	// transferred is the term in which the leader asked another to take over.
 	transferred uint64
 	voting      *voters
+}
+
+// promise is to follow nobody but a leader, as long as some support stands; none
+// when support is 0.
+type promise struct {
+	leader  table.NodeID
+	support uint64
+}
+
+// release ends a promise to a node that does not lead any more.
+func (k *promise) release(leader table.NodeID) {
+	if k.leader == leader {
+		*k = promise{}
+	}
 }
 
 // follower is what a leader knows of a member.
@@ -184,8 +195,15 @@ func (p *Partition) settle() {
 		}
 		f := r.follower(live, table.NodeID(id))
 		l := f.peer.Lease()
-		if away := p.away(id); l == nil || away { // its replica may be away alone
+		away := p.away(id)
+		if l == nil {
 			all = all && away
+			return
+		}
+		if away {
+			// Its node lives: a replica made there later says nothing until it is spoken
+			// to.
+			all = false
 			return
 		}
 		caught := f.caught == last && pr.Match == last && pr.State == tracker.StateReplicate

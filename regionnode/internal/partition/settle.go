@@ -92,8 +92,12 @@ func (p *Partition) stepNote(n note) {
 	case settledNote:
 		p.noteSettled(n)
 	case resignNote:
-		if p.role.Load().leader == n.from {
-			p.forgetLeader()
+		// A replica made there later leads in a later term.
+		if r := p.role.Load(); r.term <= n.term {
+			p.rest.kept.release(n.from)
+			if r.leader == n.from {
+				p.forgetLeader()
+			}
 		}
 	}
 }

@@ -41,7 +41,10 @@ func (s *splitting) count(ctx context.Context) error {
 	var snap *pebble.Snapshot
 	var err error
 	s.p.inRound(func() {
-		if err = s.stand(); err == nil {
+		if err = s.stand(); err == nil && s.p.gate.proposed() {
+			err = notNow("a split of it is in the log")
+		}
+		if err == nil {
 			s.p.tally = &tally{at: s.at}
 			snap = s.p.host.cfg.Store.Snapshot()
 		}

@@ -65,6 +65,8 @@ func (s *splitting) gate(ctx context.Context) error {
 		switch {
 		case s.stand() != nil:
 			err = errNotApplied
+		case s.p.gate.proposed():
+			err = notNow("a split of it is in the log")
 		case s.p.members.handing > 0:
 			err = notNow("its leadership is being handed over")
 		default:

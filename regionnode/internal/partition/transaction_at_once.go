@@ -35,6 +35,7 @@ func (p *Partition) doAtOnce(ctx context.Context, r *regionnode.PrepareRequest) 
 
 // atOnce is one attempt; errNotApplied means that another is due.
 func (p *Partition) atOnce(ctx context.Context, r *regionnode.PrepareRequest) (*regionnode.PrepareResponse, error) {
+	term := p.role.Load().term
 	order, err := writeOrder(r)
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func (p *Partition) atOnce(ctx context.Context, r *regionnode.PrepareRequest) (*
 	resp.Sized = apart
 	if refused || apart || len(all.effects) > maxEntryBytes {
 		all.release(p)
-		return resp, p.confirm(ctx)
+		return resp, p.confirmed(ctx, &r.Target, term, nil)
 	}
 	if r.Receipt {
 		if err := p.leaveReceipt(ctx, r, resp, all); err != nil {

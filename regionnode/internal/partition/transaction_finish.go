@@ -40,6 +40,7 @@ func (p *Partition) Finish(ctx context.Context, r *regionnode.FinishRequest) (*r
 
 // finishOnce commits or cancels keys in order.
 func (p *Partition) finishOnce(ctx context.Context, r *regionnode.FinishRequest, order []int, resp *regionnode.FinishResponse) error {
+	term := p.role.Load().term
 	var props []*proposal
 	var at []int
 	for _, i := range order {
@@ -61,7 +62,12 @@ func (p *Partition) finishOnce(ctx context.Context, r *regionnode.FinishRequest,
 		props, at = append(props, prop), append(at, i)
 	}
 	if len(props) == 0 {
-		return p.confirm(ctx)
+		return p.confirmed(ctx, &r.Target, term, nil)
+	}
+	if props[0].term != term {
+		// What was left out was looked at in another term.
+		p.discard(props)
+		return errNotApplied
 	}
 	if err := p.submit(props...); err != nil {
 		return err
@@ -96,7 +102,10 @@ func (p *Partition) evaluateFinish(ctx context.Context, r *regionnode.FinishRequ
 	}
 	it := p.protocolItem(&e)
 	if !protocol.Holds(it, r.ID) {
-		return nil, nil
+		// A split may have taken the mark with it since the key was checked: the new
+		// range is in force before marks are forgotten.
+		_, err := p.checkKey(&r.Target, key)
+		return nil, err
 	}
 	prop := &proposal{view: v, stamp: noStamp, done: make(chan error, 1)}
 	var effect protocol.Effect

@@ -81,6 +81,7 @@ func (p *Partition) prepareOnce(ctx context.Context, r *regionnode.PrepareReques
 			return nil, err
 		}
 	}
+	term := p.role.Load().term
 	order, err := writeOrder(r)
 	if err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func (p *Partition) prepareOnce(ctx context.Context, r *regionnode.PrepareReques
 	if round.refused || len(round.props) == round.repeats {
 		p.discard(round.props)
 		round.resp.Clock = p.host.cfg.Clock.Now()
-		return round.resp, p.confirm(ctx)
+		return round.resp, p.confirmed(ctx, &r.Target, term, nil)
 	}
 	return round.resp, round.submit(ctx)
 }

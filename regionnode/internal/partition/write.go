@@ -66,7 +66,7 @@ func (p *Partition) writeOnce(ctx context.Context, r *regionnode.WriteRequest) (
 	prop, resp, err := p.evaluate(ctx, &r.Target, &r.Write)
 	if err != nil || prop == nil {
 		p.latches.release(key)
-		return resp, p.confirmed(ctx, term, err)
+		return resp, p.confirmed(ctx, &r.Target, term, err)
 	}
 	prop.latched = []string{key}
 	if err := p.submit(prop); err != nil {
@@ -110,9 +110,9 @@ func (p *Partition) evaluate(ctx context.Context, t *regionnode.Target, w *regio
 }
 
 // confirmed lets an answer that was read, not written, out only while this
-// replica still leads as it did, in the same term, before it read (I9). err is the
-// answer itself.
-func (p *Partition) confirmed(ctx context.Context, term uint64, err error) error {
+// replica still leads as it did, in the same term and over the same range, before
+// it read (I9). err is the answer itself.
+func (p *Partition) confirmed(ctx context.Context, t *regionnode.Target, term uint64, err error) error {
 	if err != nil && apierr.Of(err) == nil {
 		return err
 	}
@@ -121,6 +121,9 @@ func (p *Partition) confirmed(ctx context.Context, term uint64, err error) error
 	}
 	if r := p.role.Load(); r.term != term {
 		return errNotApplied // another one led in between
+	}
+	if _, moved := p.check(t); moved != nil {
+		return moved
 	}
 	return err
 }
@@ -192,10 +195,13 @@ func (p *Partition) writeRound(ctx context.Context, r *regionnode.BatchWriteRequ
 		submitted = append(submitted, prop)
 	}
 	if len(submitted) == 0 {
-		if err := p.confirm(ctx); err != nil || p.role.Load().term == term {
+		if err := p.confirm(ctx); err != nil {
 			return nil, err
 		}
-		return round, nil // another one led in between
+		if _, moved := p.check(&r.Target); moved == nil && p.role.Load().term == term {
+			return nil, nil
+		}
+		return round, nil // another one led in between, or the range is another
 	}
 	refused := p.submit(submitted...)
 	for n, i := range round {
