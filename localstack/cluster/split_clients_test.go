@@ -70,6 +70,9 @@ func (w *splitWorld) single(ctx context.Context, random *rand.Rand, name string)
 	return nil
 }
 
+// batchTries is how often a batch is sent, at most.
+const batchTries = 5
+
 // batch writes some items at once and reads some.
 func (w *splitWorld) batch(ctx context.Context, random *rand.Rand, name string) error {
 	var writes []types.WriteRequest
@@ -83,12 +86,16 @@ func (w *splitWorld) batch(ctx context.Context, random *rand.Rand, name string) 
 		numbers[pk] = w.next.Add(1)
 		writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: w.image(pk, 0, numbers[pk])}})
 	}
-	out, err := w.db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{splitTable: writes}})
-	if err != nil {
-		return err
-	}
-	if n := len(out.UnprocessedItems[splitTable]); n > 0 {
-		return fmt.Errorf("%d writes of a batch were not processed", n)
+	// What a batch hands back unprocessed is sent again, as its callers must.
+	for try := 0; len(writes) > 0; try++ {
+		if try == batchTries {
+			return fmt.Errorf("%d writes of a batch were not processed", len(writes))
+		}
+		out, err := w.db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{splitTable: writes}})
+		if err != nil {
+			return err
+		}
+		writes = out.UnprocessedItems[splitTable]
 	}
 	for pk, n := range numbers {
 		w.changed(pk, n)
