@@ -198,10 +198,15 @@ func (p *Partition) writeRound(ctx context.Context, r *regionnode.BatchWriteRequ
 		if err := p.confirm(ctx); err != nil {
 			return nil, err
 		}
-		if _, moved := p.check(&r.Target); moved == nil && p.role.Load().term == term {
-			return nil, nil
+		if p.role.Load().term != term {
+			return round, nil // another one led in between
 		}
-		return round, nil // another one led in between, or the range is another
+		if _, moved := p.check(&r.Target); moved != nil {
+			for _, i := range round {
+				results[i] = regionnode.WriteResult{Error: p.writeError(moved)}
+			}
+		}
+		return nil, nil
 	}
 	refused := p.submit(submitted...)
 	for n, i := range round {
