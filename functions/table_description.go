@@ -17,6 +17,7 @@ const payPerRequest = "PAY_PER_REQUEST"
 
 // writeTable writes a TableDescription, members in the order of the API model.
 func writeTable(w *wire.Writer, d *table.Descriptor) {
+	d = d.Effective()
 	w.BeginObject()
 	w.Name("AttributeDefinitions").BeginArray()
 	for _, a := range d.Attributes {
