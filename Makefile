@@ -6,7 +6,7 @@ PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
 LDFLAGS := -s -w
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench conformance check-indexes chaos failover repair upgrade powercut defects scale conformance-spread fuzz clean
+.PHONY: help build run test race lint bench conformance check-indexes conformance-global conformance-spread chaos failover repair upgrade powercut defects scale fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,10 +35,14 @@ bench: build ## floors, product and replication lag, in one run; table on stdout
 	$(BIN)/antipode bench --json-file $(BIN)/bench.json $(ARGS)
 
 conformance: build ## DynamoDB's behaviour through the AWS SDK; ENDPOINT=… tests another server
-	$(GO) test -count=1 -timeout 30m ./localstack/conformance/... $(if $(ENDPOINT),-args -endpoint=$(ENDPOINT))
+	$(GO) test -count=1 -timeout 30m ./localstack/conformance $(if $(ENDPOINT),-args -endpoint=$(ENDPOINT))
+
+conformance-global: build ## Global Tables through the AWS SDK; ENDPOINT=aws, a URL or region=URL,… tests other servers, REGIONS names two or more
+	$(GO) test -count=1 -timeout 3h ./localstack/conformance/globaltables -args $(if $(ENDPOINT),-endpoint=$(ENDPOINT)) $(if $(REGIONS),-regions=$(REGIONS))
 
 conformance-spread: ## the same on three nodes, over several partitions that split all the time
-	$(GO) test -count=1 -timeout 30m ./localstack/conformance/... -args -nodes=3 -replication=3 -partitions=4 -split-size=64KiB
+	$(GO) test -count=1 -timeout 30m ./localstack/conformance -args -nodes=3 -replication=3 -partitions=4 -split-size=64KiB
+	$(GO) test -count=1 -timeout 30m ./localstack/conformance/globaltables -args -nodes=3 -replication=3 -partitions=4
 
 SEEDS ?= 300
 check-indexes: ## SEEDS random lives of tables, with crashes: every index equals its table
