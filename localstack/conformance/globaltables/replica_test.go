@@ -203,3 +203,18 @@ func TestOldVersionRefused(t *testing.T) {
 		t.Errorf("refused for its table, not for its version: %v", err)
 	}
 }
+
+// TestSourceStays: the source of a replica stays it when the replica is changed.
+func TestSourceStays(t *testing.T) {
+	s := single(t, nil)
+	away := world.regions[1]
+	s.add(away)
+	s.update(s.home, func(u *dynamodb.UpdateTableInput) {
+		u.ReplicaUpdates = []types.ReplicationGroupUpdate{
+			{Update: &types.UpdateReplicationGroupMemberAction{RegionName: &away, TableClassOverride: types.TableClassStandardInfrequentAccess}},
+		}
+	})
+	s.settle(s.home)
+	_, err := in(s.home).DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &s.name})
+	refused(t, err, "ValidationException", "acted as a source region")
+}

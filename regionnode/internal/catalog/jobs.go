@@ -185,10 +185,11 @@ func (t *txn) rememberSource(row *tableRow, j *Job) error {
 		return err
 	}
 	g := row.Descriptor.Global
+	made := job.Action == CreateAction && g != nil && replica(g, job.Region) != nil
 	row.Sources = slices.DeleteFunc(slices.Clone(row.Sources), func(s source) bool {
-		return g == nil || s.Region == job.Region || replica(g, s.Region) == nil
+		return g == nil || made && s.Region == job.Region || replica(g, s.Region) == nil
 	})
-	if job.Action == CreateAction && g != nil && replica(g, job.Region) != nil {
+	if made {
 		row.Sources = append(row.Sources, source{Region: job.Region, At: t.c.cfg.Clock().UnixMilli()})
 	}
 	return nil
