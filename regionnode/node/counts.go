@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"antipode/regionnode/internal/catalog"
@@ -20,11 +21,16 @@ const (
 )
 
 // counter tells the catalog how much the partitions that this node leads hold.
+// It looks only at those that have changed, or whose load has not died down.
 type counter struct {
 	node *Node
-	told map[table.PartitionID]catalog.PartitionCount
-	term uint64 // of the leader that was told
-	idle int
+	// led are the partitions led here, and counts what they hold.
+	led    map[table.PartitionID]*partition.Partition
+	counts map[table.PartitionID]catalog.PartitionCount
+	// untold are those whose count the catalog has not heard of.
+	untold map[table.PartitionID]bool
+	term   uint64 // of the catalog's leader that was told
+	idle   int
 	// loads of the partitions led here, where load splits partitions.
 	loads map[table.PartitionID]*load
 }
@@ -34,7 +40,7 @@ func (n *Node) openCounts(context.Context) error {
 	catalog.RegisterCounts(n.server, n.catalog)
 	catalog.RegisterPartitions(n.server, n.catalog)
 	n.upkeep(func(ctx context.Context) {
-		c := &counter{node: n, told: map[table.PartitionID]catalog.PartitionCount{}}
+		c := newCounter(n)
 		tick := time.NewTicker(countInterval)
 		defer tick.Stop()
 		for {
@@ -49,50 +55,77 @@ func (n *Node) openCounts(context.Context) error {
 	return nil
 }
 
+func newCounter(n *Node) *counter {
+	return &counter{
+		node: n, led: map[table.PartitionID]*partition.Partition{}, counts: map[table.PartitionID]catalog.PartitionCount{},
+		untold: map[table.PartitionID]bool{}, loads: map[table.PartitionID]*load{},
+	}
+}
+
 // report sends what has changed; after a failure, or to another leader, it is
 // sent again with the next report.
 func (c *counter) report(ctx context.Context) {
-	changed, now := c.changed()
-	if c.idle++; len(changed) == 0 && c.idle < countsAnyway {
+	c.look()
+	if c.idle++; len(c.untold) == 0 && c.idle < countsAnyway {
 		return
 	}
 	c.idle = 0
 	ctx, cancel := context.WithTimeout(ctx, countInterval)
 	defer cancel()
+	told := slices.Collect(maps.Keys(c.untold))
+	changed := make([]catalog.PartitionCount, len(told))
+	for i, id := range told {
+		changed[i] = c.counts[id]
+	}
 	receipt, err := c.node.registry.ReportCounts(ctx, &catalog.CountReport{Partitions: changed})
 	if err != nil {
 		return
 	}
-	c.told = now
+	clear(c.untold)
 	if receipt.Term != c.term {
-		complete := len(changed) == len(now)
+		// Who leads now knows no numbers but these.
 		c.term = receipt.Term
-		if !complete {
-			clear(c.told)
+		for id := range c.counts {
+			c.untold[id] = true
+		}
+		for _, id := range told {
+			delete(c.untold, id)
 		}
 	}
 }
 
-// changed lists the counts that the catalog has not heard of, and all of them.
-func (c *counter) changed() (changed []catalog.PartitionCount, now map[table.PartitionID]catalog.PartitionCount) {
-	now = make(map[table.PartitionID]catalog.PartitionCount, len(c.told))
-	for _, p := range c.node.partitions.Partitions() {
-		if p.Spec().Descriptor == nil {
-			continue
-		}
-		status := p.Status()
-		if !status.Leading {
-			continue
-		}
-		count := countOf(&status)
-		count.Load = c.load(&status)
-		now[status.ID] = count
-		if told, ok := c.told[status.ID]; !ok || !sameCount(&told, &count) {
-			changed = append(changed, count)
+// look brings the counts up to date.
+func (c *counter) look() {
+	for _, p := range c.node.partitions.TakeTouched() {
+		c.count(p)
+	}
+	for id, l := range c.loads {
+		if p := c.led[id]; p != nil && l.mean > 0 {
+			c.count(p)
 		}
 	}
-	maps.DeleteFunc(c.loads, func(id table.PartitionID, _ *load) bool { _, led := now[id]; return !led })
-	return changed, now
+}
+
+// count looks at one partition.
+func (c *counter) count(p *partition.Partition) {
+	id := p.ID()
+	status := p.Status()
+	if !status.Leading || p.Spec().Descriptor == nil {
+		// What was destroyed may have been made anew since.
+		if c.led[id] == p {
+			delete(c.led, id)
+			delete(c.counts, id)
+			delete(c.untold, id)
+			delete(c.loads, id)
+		}
+		return
+	}
+	count := countOf(&status)
+	count.Load = c.load(&status)
+	if told, ok := c.counts[id]; !ok || c.led[id] != p || !sameCount(&told, &count) {
+		c.untold[id] = true
+	}
+	c.led[id], c.counts[id] = p, count
 }
 
 func sameCount(a, b *catalog.PartitionCount) bool {
@@ -114,6 +147,8 @@ const (
 	// loadSteps is in how many steps up to the limit a load is told, so that small
 	// changes are no news.
 	loadSteps = 8
+	// leastLoad is taken for none.
+	leastLoad = 0.1
 )
 
 // load is the load of a partition in whole steps. It begins anew with each
@@ -122,9 +157,6 @@ func (c *counter) load(s *partition.Status) uint32 {
 	limit := c.node.config.Splits.Load
 	if limit == 0 {
 		return 0
-	}
-	if c.loads == nil {
-		c.loads = map[table.PartitionID]*load{}
 	}
 	l := c.loads[s.ID]
 	if l == nil || l.term != s.Term || l.span != s.Epoch.Range {
@@ -139,7 +171,9 @@ func (c *counter) load(s *partition.Status) uint32 {
 // add takes in how many requests there were in all by now.
 func (l *load) add(requests uint64) {
 	rate := float64(requests-l.requests) / countInterval.Seconds()
-	l.mean += (rate - l.mean) / loadMinute
+	if l.mean += (rate - l.mean) / loadMinute; l.mean < leastLoad {
+		l.mean = 0
+	}
 	l.requests = requests
 }
 

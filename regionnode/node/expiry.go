@@ -35,7 +35,7 @@ func (n *Node) openExpiry(context.Context) error {
 
 // expiring are the partitions of the node as expiry uses them.
 func (n *Node) expiring() []expiry.Partition {
-	held := n.partitions.Partitions()
+	held := n.partitions.Led()
 	out := make([]expiry.Partition, 0, len(held))
 	for _, p := range held {
 		if _, ok := p.Expires(); ok {

@@ -88,7 +88,7 @@ func (x *indexes) desired() []index.Spec {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var specs []index.Spec
-	for _, p := range x.node.partitions.Partitions() {
+	for _, p := range x.node.partitions.Led() {
 		spec := p.Spec()
 		d := spec.Descriptor
 		if d == nil || d.ID != spec.Table || len(d.Globals) == 0 || !spec.Log.On || x.dropped[p.ID()] {
@@ -108,11 +108,11 @@ func (x *indexes) desired() []index.Spec {
 // forget removes the tombstones that ended back-fills left behind, in the
 // background.
 func (x *indexes) forget() {
-	for _, p := range x.node.partitions.Partitions() {
-		status := p.Status()
-		if !status.Leading || !indexComplete(p) {
+	for _, p := range x.node.partitions.Led() {
+		if !indexComplete(p) {
 			continue
 		}
+		status := p.Status()
 		x.mu.Lock()
 		done := x.clean[p.ID()] == status.Term || x.dropped[p.ID()]
 		if !done {

@@ -18,12 +18,7 @@ import (
 // Ping is part of controller.Mover.
 func (h *host) Ping(context.Context) (*controller.Holdings, error) {
 	out := &controller.Holdings{Format: catalog.Format}
-	for _, p := range h.partitions.Partitions() {
-		out.Held++
-		if p.Status().Leading {
-			out.Led++
-		}
-	}
+	out.Held, out.Led = h.partitions.Count()
 	out.Broken = slices.Sorted(maps.Keys(h.partitions.Broken()))
 	return out, nil
 }

@@ -69,7 +69,7 @@ func (n *Node) openScrub(context.Context) error {
 }
 
 func (n *Node) scrubbed() []scrub.Partition {
-	held := n.partitions.Partitions()
+	held := n.partitions.Led()
 	out := make([]scrub.Partition, len(held))
 	for i, p := range held {
 		out[i] = scrubbedPartition{p, n}

@@ -53,7 +53,7 @@ func (n *Node) openStreams(context.Context) error {
 
 // trimStreams goes once over the partitions led here.
 func (n *Node) trimStreams(ctx context.Context) {
-	for _, p := range n.partitions.Partitions() {
+	for _, p := range n.partitions.Led() {
 		if !p.Streamed() {
 			continue
 		}

@@ -33,6 +33,7 @@ func (n *Node) sweepForever(ctx context.Context) {
 	due := time.Now()
 	installed := n.partitions.Installed()
 	var hot time.Time
+	seen, clean := uint64(0), false // as of Respecified, no replica was removed
 	for {
 		if now := n.partitions.Installed(); now != installed {
 			// A snapshot may have taken the place of a split's entry, which the catalog
@@ -40,7 +41,13 @@ func (n *Node) sweepForever(ctx context.Context) {
 			installed, due, hot = now, time.Now(), time.Now().Add(sweepAll)
 		}
 		all := !time.Now().Before(due)
-		if held := n.sweepable(all); all || len(held) > 0 {
+		now := n.partitions.Respecified()
+		var held []catalog.HeldReplica
+		if all || !clean || now != seen {
+			held = n.sweepable(all)
+			seen, clean = now, !all && len(held) == 0
+		}
+		if all || len(held) > 0 {
 			err := n.sweep(ctx, held, all)
 			if err == nil && all {
 				if due = time.Now().Add(sweepAll); time.Now().Before(hot) {

@@ -36,7 +36,7 @@ func (n *Node) openTransactions(context.Context) error {
 // stalled lists marks that are too old on the partitions led here.
 func (n *Node) stalled(before int64) []transaction.Stalled {
 	var out []transaction.Stalled
-	for _, p := range n.partitions.Partitions() {
+	for _, p := range n.partitions.Led() {
 		for _, m := range p.StalledMarks(before) {
 			out = append(out, transaction.Stalled{Table: p.Spec().Table, Key: m.Key, ID: m.ID})
 		}
@@ -47,9 +47,9 @@ func (n *Node) stalled(before int64) []transaction.Stalled {
 // led lists the partitions of a table that are led here.
 func (n *Node) led(id table.ID) []table.PartitionID {
 	var out []table.PartitionID
-	for _, p := range n.partitions.Partitions() {
-		if s := p.Status(); s.Table == id && s.Leading {
-			out = append(out, s.ID)
+	for _, p := range n.partitions.Led() {
+		if p.Spec().Table == id {
+			out = append(out, p.ID())
 		}
 	}
 	return out

@@ -56,6 +56,7 @@ func (h *Host) destroy(ctx context.Context, id table.PartitionID, gone uint32, m
 	delete(h.broken, id)
 	delete(h.wrecks, id)
 	h.mu.Unlock()
+	h.attention.respecified()
 	return nil
 }
 

@@ -153,26 +153,6 @@ func (h *Host) PeersChanged(nodes []table.NodeID) {
 	}
 }
 
-// Peers are the other nodes that hold replicas of this host's partitions, in
-// order.
-func (h *Host) Peers() []table.NodeID {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	var out []table.NodeID
-	for _, p := range h.partitions {
-		spec := p.view().spec
-		for _, members := range [][]table.NodeID{spec.Members, spec.Learners, spec.Outgoing} {
-			for _, m := range members {
-				if m != h.cfg.Node && !slices.Contains(out, m) {
-					out = append(out, m)
-				}
-			}
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
 // Awake counts the partitions that are given ticks.
 func (h *Host) Awake() int {
 	h.mu.RLock()

@@ -19,7 +19,7 @@ func (p *Partition) Get(ctx context.Context, r *regionnode.GetRequest) (*regionn
 	if err != nil {
 		return nil, p.outward(err)
 	}
-	p.load.note(r.Key)
+	p.noteRequest(r.Key)
 	resp := &regionnode.GetResponse{}
 	if err := p.get(v, r.Key, r.Projection, resp); err != nil {
 		return nil, p.outward(err)
@@ -39,7 +39,7 @@ func (p *Partition) BatchGet(ctx context.Context, r *regionnode.BatchGetRequest)
 	}
 	resp := &regionnode.BatchGetResponse{Items: make([]regionnode.GetResponse, len(r.Keys))}
 	for _, key := range r.Keys {
-		p.load.note(key)
+		p.noteRequest(key)
 	}
 	if len(r.Keys) >= seekFrom {
 		err = p.getSorted(v, r, resp.Items)

@@ -151,6 +151,7 @@ type Host struct {
 	mu         sync.RWMutex
 	closed     bool
 	partitions map[table.PartitionID]*Partition
+	attention  attention
 	// ticked are the partitions that need ticks: several members, or parked
 	// records.
 	ticked map[table.PartitionID]*Partition
@@ -244,6 +245,7 @@ func (h *Host) open(spec *Spec, recovered bool) (*Partition, error) {
 		return nil, ErrClosed
 	}
 	h.partitions[spec.ID] = p
+	h.attention.respecified()
 	if reason, broken := h.broken[spec.ID]; broken {
 		p.inbox.err = errors.New(reason) // ends in its first round
 	} else if p.needsTicks() {

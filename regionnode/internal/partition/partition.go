@@ -44,6 +44,8 @@ type Partition struct {
 	// transactions that have marked keys here, as applied.
 	transactions transactions
 	load         load
+	// touched: among those that attention has to tell.
+	touched atomic.Bool
 
 	// Round: raft and what it is fed with.
 	raft        *raft.RawNode
@@ -175,6 +177,7 @@ func (p *Partition) reload(hard store.HardState) error {
 	p.settings.Store(&view{spec: spec, schema: newSchema(spec.Descriptor)})
 	p.applied.reset(state, positions)
 	p.applied.mu.Unlock()
+	p.host.attention.respecified()
 	return p.startRaft(spec, hard)
 }
 
@@ -346,6 +349,10 @@ func (p *Partition) setRole(r role) {
 	r.changed = make(chan struct{})
 	old := p.role.Swap(&r)
 	close(old.changed)
+	if old.ready != r.ready {
+		p.host.attention.lead(p, r.ready)
+	}
+	p.host.attention.touch(p)
 	p.host.cfg.OnChange(p.Status())
 }
 
@@ -355,11 +362,13 @@ func (p *Partition) publish(a *applier) {
 	pub := &p.applied
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
+	p.host.attention.touch(p)
 	grown := a.state.Sequence != pub.state.Sequence
 	if a.spec != nil {
 		// Another generation may have begun, which readers have to find out.
 		grown = grown || a.spec.Generation != a.view.spec.Generation
 		p.settings.Store(&view{spec: a.spec, schema: newSchema(a.spec.Descriptor)})
+		p.host.attention.respecified()
 	}
 	pub.state = a.state
 	if a.positions != nil {

@@ -34,7 +34,7 @@ func (p *Partition) Range(ctx context.Context, r *regionnode.RangeRequest) (*reg
 	if r.Target.Index > maxLocal {
 		return nil, p.stale("no such index")
 	}
-	p.load.note(r.Low)
+	p.noteRequest(r.Low)
 	pg := page{p: p, view: v, req: r, max: r.MaxBytes, resp: &regionnode.RangeResponse{}, filtered: r.Filter.Attributes()}
 	if pg.max <= 0 {
 		pg.max = table.MaxPageSize

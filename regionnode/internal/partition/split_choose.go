@@ -125,9 +125,18 @@ const (
 	hotShare = 0.9
 )
 
-// note counts a request for a key, of which only the hash matters.
-func (l *load) note(key []byte) {
-	if l.requests.Add(1)%sampleEvery != 0 || len(key) < 8 {
+// noteRequest counts a request for a key, of which only the hash matters.
+func (p *Partition) noteRequest(key []byte) {
+	if p.load.requests.Add(1)%sampleEvery != 0 {
+		return
+	}
+	p.host.attention.touch(p)
+	p.load.sample(key)
+}
+
+// sample keeps a key's hash.
+func (l *load) sample(key []byte) {
+	if len(key) < 8 {
 		return
 	}
 	hash := binary.BigEndian.Uint64(key)

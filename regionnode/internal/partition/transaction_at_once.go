@@ -118,7 +118,7 @@ func (p *Partition) evaluateAtOnce(ctx context.Context, r *regionnode.PrepareReq
 	if v.schema.leaving {
 		return nil, apierr.NotFound()
 	}
-	p.load.note(w.Key)
+	p.noteRequest(w.Key)
 	e := evaluation{p: p, view: v, key: w.Key, transaction: r.ID.String()}
 	defer e.close()
 	if err := e.load(); err != nil {

@@ -193,7 +193,7 @@ func (n *prepareRound) evaluate(ctx context.Context, w *regionnode.Write, vote *
 	if v.schema.leaving {
 		return nil, apierr.NotFound()
 	}
-	p.load.note(w.Key)
+	p.noteRequest(w.Key)
 	closed := p.lag()
 	e := evaluation{p: p, view: v, key: w.Key}
 	defer e.close()

@@ -23,7 +23,7 @@ func (p *Partition) ReadMarked(ctx context.Context, r *regionnode.ReadMarkedRequ
 		if !v.spec.hashes().Contains(key) {
 			return nil, p.stale("key lies outside")
 		}
-		p.load.note(key)
+		p.noteRequest(key)
 		out := &resp.Items[i]
 		if out.Pending = p.marked(key) != nil; out.Pending {
 			continue

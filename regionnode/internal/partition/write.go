@@ -85,7 +85,7 @@ func (p *Partition) evaluate(ctx context.Context, t *regionnode.Target, w *regio
 	if err != nil {
 		return nil, nil, err
 	}
-	p.load.note(w.Key)
+	p.noteRequest(w.Key)
 	// Taken after the role: a descriptor in force then is in force for the term.
 	v, err := p.checkKey(t, w.Key)
 	if err != nil {
