@@ -23,7 +23,7 @@ type ExpiryConfig struct {
 // openExpiry begins to delete expired items of the partitions led here.
 func (n *Node) openExpiry(context.Context) error {
 	sweeper := expiry.New(expiry.Config{
-		Partitions: n.expiring,
+		Partitions: n.expiring(),
 		Interval:   n.config.Expiry.Interval, Delay: n.config.Expiry.Delay, BytesPerSecond: n.config.Expiry.BytesPerSecond,
 		Now:     func() time.Time { return time.Unix(0, n.config.Physical()) },
 		Deleted: func(items int) { n.metrics.expired.Add(float64(items)) },
@@ -33,16 +33,24 @@ func (n *Node) openExpiry(context.Context) error {
 	return nil
 }
 
-// expiring are the partitions of the node as expiry uses them.
-func (n *Node) expiring() []expiry.Partition {
-	held := n.partitions.Led()
-	out := make([]expiry.Partition, 0, len(held))
-	for _, p := range held {
-		if _, ok := p.Expires(); ok {
-			out = append(out, expiringPartition{p})
+// expiring lists the partitions of the node as expiry uses them, anew only when
+// another is led or a descriptor has changed.
+func (n *Node) expiring() func() []expiry.Partition {
+	var out []expiry.Partition
+	seen, known := uint64(0), false
+	return func() []expiry.Partition {
+		now := n.partitions.LedChanged()
+		if known && now == seen {
+			return out
 		}
+		seen, known, out = now, true, nil
+		for _, p := range n.partitions.Led() {
+			if _, ok := p.Expires(); ok {
+				out = append(out, expiringPartition{p})
+			}
+		}
+		return out
 	}
-	return out
 }
 
 type expiringPartition struct{ *partition.Partition }

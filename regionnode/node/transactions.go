@@ -36,7 +36,7 @@ func (n *Node) openTransactions(context.Context) error {
 // stalled lists marks that are too old on the partitions led here.
 func (n *Node) stalled(before int64) []transaction.Stalled {
 	var out []transaction.Stalled
-	for _, p := range n.partitions.Led() {
+	for _, p := range n.partitions.Marked() {
 		for _, m := range p.StalledMarks(before) {
 			out = append(out, transaction.Stalled{Table: p.Spec().Table, Key: m.Key, ID: m.ID})
 		}

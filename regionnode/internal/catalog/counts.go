@@ -53,6 +53,8 @@ type CountReceipt struct {
 type counts struct {
 	mu sync.Mutex
 	of map[table.PartitionID]PartitionCount
+	// news counts the reports of changes.
+	news uint64
 }
 
 const methodReportCounts = "Catalog.ReportCounts"
@@ -69,6 +71,7 @@ func (c *Catalog) ReportCounts(ctx context.Context, r *CountReport) (*CountRecei
 		c.counts.prune(s)
 		for _, p := range r.Partitions {
 			c.counts.of[p.Partition] = p
+			c.counts.news++
 		}
 		return nil
 	})

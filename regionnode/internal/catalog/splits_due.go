@@ -31,7 +31,9 @@ type SplitStats struct{ Done, Abandoned uint64 }
 
 // splits is what the leader remembers of splits; nothing depends on it.
 type splits struct {
-	mu      sync.Mutex
+	mu sync.Mutex
+	// looked is the last look that found no partition over a limit.
+	looked  look
 	stats   SplitStats
 	refused map[table.PartitionID]refused
 }
@@ -109,13 +111,17 @@ func (c *Catalog) SplitStats() SplitStats {
 // SplitsDue are the splits that the limits ask for, the most urgent first, no
 // more than may be made now.
 func (c *Catalog) SplitsDue(ctx context.Context, limits SplitLimits) ([]SplitOrder, error) {
+	now := look{c.counts.heard(), limits}
+	if c.splits.idle(now) {
+		return nil, nil
+	}
 	type due struct {
 		order SplitOrder
 		over  float64
 	}
 	var found []due
-	room := 0
-	now := c.cfg.Clock()
+	room, any := 0, false
+	clock := c.cfg.Clock()
 	err := c.confirmed(ctx, func(s *state) error {
 		room = MaxSplits - len(s.splitting)
 		there := map[table.PartitionID]bool{}
@@ -128,7 +134,8 @@ func (c *Catalog) SplitsDue(ctx context.Context, limits SplitLimits) ([]SplitOrd
 			for _, p := range list {
 				there[p.ID] = true
 				over, byLoad := c.counts.over(p, limits)
-				if over < 1 || len(list) >= MaxPartitions || splittable(p, 0) != nil || s.keepsWhole(row, p) != "" || c.splits.waits(p.ID, now, c.counts.bytes(p.ID)) {
+				any = any || over >= 1
+				if over < 1 || len(list) >= MaxPartitions || splittable(p, 0) != nil || s.keepsWhole(row, p) != "" || c.splits.waits(p.ID, clock, c.counts.bytes(p.ID)) {
 					continue
 				}
 				found = append(found, due{SplitOrder{Table: name, Partition: p.ID, ByLoad: byLoad}, over})
@@ -140,6 +147,9 @@ func (c *Catalog) SplitsDue(ctx context.Context, limits SplitLimits) ([]SplitOrd
 	if err != nil || room <= 0 {
 		return nil, err
 	}
+	if !any {
+		c.splits.rest(now)
+	}
 	slices.SortFunc(found, func(a, b due) int {
 		return cmp.Or(cmp.Compare(b.over, a.over), cmp.Compare(a.order.Partition, b.order.Partition))
 	})
@@ -148,6 +158,32 @@ func (c *Catalog) SplitsDue(ctx context.Context, limits SplitLimits) ([]SplitOrd
 		out = append(out, d.order)
 	}
 	return out, nil
+}
+
+// look is what a look for partitions over a limit depends on.
+type look struct {
+	news   uint64
+	limits SplitLimits
+}
+
+// idle tells whether such a look found nothing.
+func (k *splits) idle(l look) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.looked == l
+}
+
+func (k *splits) rest(l look) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.looked = l
+}
+
+// heard counts what was reported.
+func (k *counts) heard() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.news
 }
 
 // over is how many times a limit a partition has reached, by what was reported

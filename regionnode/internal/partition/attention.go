@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -16,10 +17,12 @@ type attention struct {
 	led map[*Partition]struct{}
 	// touched have changed since the last TakeTouched, each once.
 	touched []*Partition
-	// specs counts changes of what partitions there are and of their descriptors;
-	// peers are as of peersAt.
-	specs, peersAt uint64
-	peers          []table.NodeID
+	// marked are the partitions that transactions have marked keys of.
+	marked map[*Partition]struct{}
+	// specs counts changes of what partitions there are and of their descriptors,
+	// leads those of what is led; peers are as of peersAt.
+	specs, leads, peersAt uint64
+	peers                 []table.NodeID
 }
 
 // touch notes that a partition has changed, or serves.
@@ -36,6 +39,7 @@ func (a *attention) touch(p *Partition) {
 func (a *attention) lead(p *Partition, ready bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.leads++
 	if !ready {
 		delete(a.led, p)
 		return
@@ -44,6 +48,21 @@ func (a *attention) lead(p *Partition, ready bool) {
 		a.led = map[*Partition]struct{}{}
 	}
 	a.led[p] = struct{}{}
+}
+
+// mark notes that keys of a partition are marked, or that none is any more. The
+// partition's transactions.mu is held.
+func (a *attention) mark(p *Partition, on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case !on:
+		delete(a.marked, p)
+	case a.marked == nil:
+		a.marked = map[*Partition]struct{}{p: {}}
+	default:
+		a.marked[p] = struct{}{}
+	}
 }
 
 // respecified notes that a partition came or went, or has another descriptor.
@@ -78,6 +97,13 @@ func (h *Host) Led() []*Partition {
 	return out
 }
 
+// Marked are the partitions that transactions may have marked keys of.
+func (h *Host) Marked() []*Partition {
+	h.attention.mu.Lock()
+	defer h.attention.mu.Unlock()
+	return slices.Collect(maps.Keys(h.attention.marked))
+}
+
 // Count is how many partitions this host holds, and how many of them it leads.
 func (h *Host) Count() (held, led int) {
 	h.mu.RLock()
@@ -94,6 +120,14 @@ func (h *Host) Respecified() uint64 {
 	h.attention.mu.Lock()
 	defer h.attention.mu.Unlock()
 	return h.attention.specs
+}
+
+// LedChanged is another number when Led, or the descriptor of any partition, is
+// another.
+func (h *Host) LedChanged() uint64 {
+	h.attention.mu.Lock()
+	defer h.attention.mu.Unlock()
+	return h.attention.specs + h.attention.leads
 }
 
 // Peers are the other nodes that hold replicas of this host's partitions, in

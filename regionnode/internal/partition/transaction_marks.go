@@ -180,6 +180,7 @@ func (p *Partition) showMarks(a *applier) {
 		}
 		if c.set != nil {
 			t.marks[c.key] = c.set
+			p.host.attention.mark(p, true)
 			p.buffer.holds.add(c.set.id.Time)
 		}
 		if !c.checked.IsZero() {
@@ -216,6 +217,7 @@ func (p *Partition) loadMarks(spec *Spec) error {
 			return err
 		}
 		t.marks[string(key)] = &mark{m.id, make(chan struct{})}
+		p.host.attention.mark(p, true)
 		p.buffer.holds.add(m.id.Time)
 		return nil
 	})

@@ -83,6 +83,9 @@ func (p *Partition) StalledMarks(before int64) []StalledMark {
 	t := &p.transactions
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.marks) == 0 {
+		p.host.attention.mark(p, false)
+	}
 	var out []StalledMark
 	for key, m := range t.marks {
 		if m.id.Time.Wall < before {

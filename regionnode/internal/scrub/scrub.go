@@ -92,7 +92,7 @@ func New(cfg Config) *Scrubber {
 }
 
 // idle is the longest pause between two looks for something to do.
-const idle = 5 * time.Second
+const idle = 20 * time.Second
 
 // Run works until ctx ends.
 func (s *Scrubber) Run(ctx context.Context) {
