@@ -67,7 +67,7 @@ func run(m *testing.M) int {
 		target.endpoint = c.Info().Endpoint
 		target.splits = func(ctx context.Context) (int, error) { return splitsDone(ctx, c) }
 	}
-	return m.Run()
+	return covered(m.Run())
 }
 
 // splitsDone counts the splits that the nodes of a cluster have done.
@@ -117,6 +117,7 @@ func in(region string) *dynamodb.Client {
 		BaseEndpoint: aws.String(target.endpoint),
 		HTTPClient:   connections,
 		Credentials:  credentials.NewStaticCredentialsProvider(*accessKey, *secretKey, ""),
+		APIOptions:   recorded,
 	})
 }
 
