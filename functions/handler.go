@@ -224,7 +224,8 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, e *apierr.Error) 
 
 // send writes an answer with the headers that DynamoDB sends. They are set by
 // canonical key, which saves net/http the work of making it. The checksum is
-// that of what is sent, compressed or not.
+// that of what is sent, compressed or not. Of several Accept-Encoding headers the
+// last counts.
 func (h *Handler) send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	header := w.Header()
 	header["Content-Type"] = contentType
@@ -232,7 +233,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, status int, body 
 		header["Content-Type"] = plainJSON
 	}
 	if accept := r.Header["Accept-Encoding"]; len(accept) > 0 && len(body) >= compressFrom {
-		if c := accepted(accept[0]); c != nil {
+		if c := accepted(accept[len(accept)-1]); c != nil {
 			body = c.compress(body)
 			header["Content-Encoding"] = []string{c.name}
 		}
