@@ -59,6 +59,9 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 	if err := keysAndIndexes(d, in); err != nil {
 		return nil, err
 	}
+	if in.GlobalTableSourceArn.Set || in.GlobalTableSettingsReplicationMode.Set {
+		return nil, apierr.Invalid("One or more parameter values were invalid: Global tables of several accounts are not supported")
+	}
 	if in.VectorIndexes != nil {
 		return nil, apierr.Invalid("One or more parameter values were invalid: VectorIndexes are not supported")
 	}

@@ -47,6 +47,10 @@ func checkUpdate(in *wire.UpdateTableInput) error {
 		return apierr.Invalid("One or more parameter values were invalid: MultiRegionConsistency STRONG is not supported")
 	case in.GlobalTableWitnessUpdates != nil:
 		return apierr.Invalid("One or more parameter values were invalid: GlobalTableWitnessUpdates are not supported")
+	case in.GlobalTableSettingsReplicationMode.Set:
+		return apierr.Invalid("One or more parameter values were invalid: Global tables of several accounts are not supported")
+	case in.DisassociationProtectionEnabled.Set:
+		return apierr.Invalid("One or more parameter values were invalid: DisassociationProtectionEnabled is not supported")
 	case in.VectorIndexUpdates != nil:
 		return apierr.Invalid("One or more parameter values were invalid: VectorIndexUpdates are not supported")
 	}
