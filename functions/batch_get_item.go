@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"hash/maphash"
 	"slices"
 
 	"antipode/functions/wire"
@@ -80,20 +81,35 @@ func (t *tableReads) prepare() error {
 	return refuseDuplicates(t.in.Keys)
 }
 
-// refuseDuplicates compares encoded keys, which are equal when the keys are.
+// refuseDuplicates compares encoded keys, which are equal when the keys are, by
+// hash first: a copy of each key would cost more than all else here.
 func refuseDuplicates(keys []item.Item) error {
+	if len(keys) < 2 {
+		return nil
+	}
+	seed := maphash.MakeSeed()
+	hashes := make([]uint64, len(keys))
+	encoded := make([]byte, 0, keySize)
+	for i, key := range keys {
+		encoded = key.AppendEncoded(encoded[:0])
+		hashes[i] = maphash.Bytes(seed, encoded)
+	}
+	slices.Sort(hashes)
+	if len(slices.Compact(hashes)) == len(keys) {
+		return nil
+	}
 	seen := make(map[string]struct{}, len(keys))
-	var encoded []byte
 	for _, key := range keys {
-		start := len(encoded)
-		encoded = key.AppendEncoded(encoded)
-		seen[string(encoded[start:])] = struct{}{}
+		seen[string(key.AppendEncoded(encoded[:0]))] = struct{}{}
 	}
 	if len(seen) < len(keys) {
 		return errDuplicateKeys()
 	}
 	return nil
 }
+
+// keySize is the room that most keys need, in bytes.
+const keySize = 64
 
 func errDuplicateKeys() error {
 	return apierr.Invalid("Provided list of item keys contains duplicates")
@@ -108,7 +124,7 @@ func (c *call) bindReads(t *tableReads) (err error) {
 		return err
 	}
 	t.request.Keys = make([][]byte, len(t.in.Keys))
-	var memory []byte // of all keys
+	memory := make([]byte, 0, keySize*len(t.in.Keys)) // of all keys
 	for i, key := range t.in.Keys {
 		if err := checkKey(t.d, key); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -86,7 +87,7 @@ func BenchmarkHandler(b *testing.B) {
 				body := []byte(strings.ReplaceAll(c.body, "LANE", strconv.FormatInt(lanes.Add(1), 10)))
 				header := http.Header{"Content-Type": {"application/x-amz-json-1.0"}, "X-Amz-Target": {"DynamoDB_20120810." + c.operation}}
 				for pb.Next() {
-					r := &http.Request{Method: http.MethodPost, Header: header, ContentLength: int64(len(body)),
+					r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: "/"}, Header: header, ContentLength: int64(len(body)),
 						Body: io.NopCloser(bytes.NewReader(body))}
 					w := sink{header: http.Header{}}
 					h.ServeHTTP(&w, r.WithContext(b.Context()))

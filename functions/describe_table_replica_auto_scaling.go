@@ -9,13 +9,9 @@ import (
 // describeTableReplicaAutoScaling lists a global table's replicas: nothing scales
 // them.
 func describeTableReplicaAutoScaling(c *call, in *wire.DescribeTableReplicaAutoScalingInput) error {
-	name, err := c.tableName(in.TableName.Value)
-	if err != nil {
-		return err
-	}
-	d, err := c.backend.DescribeTable(c.ctx, name)
+	d, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
 	if err == nil && d.Global == nil || apierr.Is(err, apierr.ResourceNotFound) {
-		return apierr.Newf(apierr.ResourceNotFound, "Global table with name: '%s' does not exist.", name)
+		return apierr.Newf(apierr.ResourceNotFound, "Global table with name: '%s' does not exist.", tableName(in.TableName.Value))
 	}
 	if err != nil {
 		return err

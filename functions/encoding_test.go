@@ -151,3 +151,17 @@ func TestCompressedAnswer(t *testing.T) {
 		}
 	}
 }
+
+func TestLastAcceptEncodingCounts(t *testing.T) {
+	h := New(Config{})
+	long := []byte(strings.Repeat("x", compressFrom))
+	for want, accept := range map[string][]string{"gzip": {"identity", "gzip"}, "": {"gzip", "identity"}} {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header["Accept-Encoding"] = accept
+		w := httptest.NewRecorder()
+		h.send(w, r, http.StatusOK, long)
+		if got := w.Header().Get("Content-Encoding"); got != want {
+			t.Errorf("%v: encoded as %q, want %q", accept, got, want)
+		}
+	}
+}

@@ -55,11 +55,7 @@ type call struct {
 // descriptor finds the table that a request names by name or ARN. Data
 // operations find a table that is being made or dropped no longer usable.
 func (c *call) descriptor(nameOrARN string) (*table.Descriptor, error) {
-	name, err := c.tableName(nameOrARN)
-	if err != nil {
-		return nil, err
-	}
-	d, err := c.backend.Descriptor(c.ctx, name)
+	d, err := c.backend.Descriptor(c.ctx, tableName(nameOrARN))
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +224,8 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, e *apierr.Error) 
 
 // send writes an answer with the headers that DynamoDB sends. They are set by
 // canonical key, which saves net/http the work of making it. The checksum is
-// that of what is sent, compressed or not.
+// that of what is sent, compressed or not. Of several Accept-Encoding headers the
+// last counts.
 func (h *Handler) send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	header := w.Header()
 	header["Content-Type"] = contentType
@@ -236,7 +233,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, status int, body 
 		header["Content-Type"] = plainJSON
 	}
 	if accept := r.Header["Accept-Encoding"]; len(accept) > 0 && len(body) >= compressFrom {
-		if c := accepted(accept[0]); c != nil {
+		if c := accepted(accept[len(accept)-1]); c != nil {
 			body = c.compress(body)
 			header["Content-Encoding"] = []string{c.name}
 		}

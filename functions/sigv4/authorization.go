@@ -3,6 +3,7 @@ package sigv4
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"antipode/regionnode/apierr"
 )
@@ -21,13 +22,20 @@ const (
 	terminator = "aws4_request"
 )
 
-// authorization is the Authorization header taken apart; all parts are slices
-// of it.
+// authorization is what the Authorization header or the query says of the
+// signature.
 type authorization struct {
 	algorithm  string
 	credential string // accessKey/date/region/service/terminator
 	signed     string // the signed headers' names, by semicolons
 	signature  string
+
+	date  string // that was signed, as received
+	token string // of the session
+	// query says that all this came in the query; lifetime is then how long it
+	// holds, 0 for as long as any signature.
+	query    bool
+	lifetime time.Duration
 }
 
 // scope is a credential taken apart.
@@ -35,10 +43,10 @@ type scope struct {
 	accessKey, date, region, service, terminator string
 }
 
-// Parse returns what the Authorization header claims, without checking the
+// Parse returns what the request claims, without checking the
 // signature, the date or the access key.
 func Parse(r *http.Request) (Identity, error) {
-	a, err := parseHeader(r)
+	a, err := parse(r)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -49,18 +57,29 @@ func Parse(r *http.Request) (Identity, error) {
 	return Identity{AccessKey: s.accessKey, Region: s.region, Service: s.service}, nil
 }
 
-// parseHeader takes the Authorization header apart and checks that nothing is
-// missing.
-func parseHeader(r *http.Request) (authorization, error) {
+// parse finds the signature in the header or in the query.
+func parse(r *http.Request) (authorization, error) {
 	header := strings.TrimSpace(r.Header.Get("Authorization"))
-	if header != "" && strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm") && r.URL.Query().Has("X-Amz-Algorithm") {
+	switch inQuery := presigned(r); {
+	case inQuery && header != "":
 		return authorization{}, apierr.New(apierr.InvalidSignature,
 			"Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.")
+	case inQuery:
+		return parseQuery(r.URL.Query())
 	}
+	return parseHeader(r, header)
+}
+
+// parseHeader takes the Authorization header apart and checks that nothing is
+// missing.
+func parseHeader(r *http.Request, header string) (authorization, error) {
 	if !strings.HasPrefix(header, "AWS4-") {
 		return authorization{}, apierr.New(apierr.MissingAuthenticationToken, "Request is missing Authentication Token")
 	}
-	var a authorization
+	a := authorization{date: r.Header.Get("X-Amz-Date"), token: r.Header.Get("X-Amz-Security-Token")}
+	if a.date == "" {
+		a.date = signedDate(r.Header.Get("Date"))
+	}
 	rest := ""
 	a.algorithm, rest, _ = strings.Cut(header, " ")
 	for rest != "" {
@@ -75,7 +94,7 @@ func parseHeader(r *http.Request) (authorization, error) {
 			a.signature = value
 		}
 	}
-	return a, a.complete(r, header)
+	return a, a.complete(header)
 }
 
 // nextPart splits at the next comma or space.
@@ -87,7 +106,7 @@ func nextPart(s string) (part, rest string) {
 }
 
 // complete refuses a header with a part missing, naming every one.
-func (a authorization) complete(r *http.Request, header string) error {
+func (a authorization) complete(header string) error {
 	var gaps strings.Builder
 	for _, p := range [...]struct{ name, value string }{
 		{"Credential", a.credential}, {"Signature", a.signature}, {"SignedHeaders", a.signed},
@@ -96,7 +115,7 @@ func (a authorization) complete(r *http.Request, header string) error {
 			gaps.WriteString("Authorization header requires '" + p.name + "' parameter. ")
 		}
 	}
-	if r.Header.Get("X-Amz-Date") == "" && r.Header.Get("Date") == "" {
+	if a.date == "" {
 		gaps.WriteString("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ")
 	}
 	if gaps.Len() == 0 {

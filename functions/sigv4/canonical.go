@@ -39,10 +39,10 @@ func (c *canonical) free() {
 
 // stringToSign is what the signature covers, for one name of the host. It is
 // valid until the next call.
-func (c *canonical) stringToSign(r *http.Request, host, signed string, s scope, date string) []byte {
-	c.request(r, host, signed)
+func (c *canonical) stringToSign(r *http.Request, host string, a authorization, s scope) []byte {
+	c.request(r, host, a)
 	sum := sha256.Sum256(c.buf)
-	c.buf = append(append(append(c.buf[:0], algorithm+"\n"...), date...), '\n')
+	c.buf = append(append(append(c.buf[:0], algorithm+"\n"...), a.date...), '\n')
 	c.buf = append(append(c.buf, s.date...), '/')
 	c.buf = append(append(c.buf, s.region...), '/')
 	c.buf = append(append(c.buf, s.service...), "/"+terminator+"\n"...)
@@ -51,7 +51,7 @@ func (c *canonical) stringToSign(r *http.Request, host, signed string, s scope, 
 }
 
 // request builds the canonical request.
-func (c *canonical) request(r *http.Request, host, signed string) {
+func (c *canonical) request(r *http.Request, host string, a authorization) {
 	c.buf = append(append(c.buf[:0], r.Method...), '\n')
 	path := r.URL.EscapedPath()
 	if path == "" {
@@ -59,16 +59,20 @@ func (c *canonical) request(r *http.Request, host, signed string) {
 	}
 	c.buf = append(appendEscaped(c.buf, path, true), '\n')
 	if r.URL.RawQuery != "" {
-		c.query(r)
+		c.query(r, a.query)
 	}
 	c.buf = append(c.buf, '\n')
-	c.headers(r, host, signed)
+	c.headers(r, host, a.signed)
 	c.buf = append(c.buf, c.hash[:]...)
 }
 
-// query appends the parameters sorted by name, then by value.
-func (c *canonical) query(r *http.Request) {
+// query appends the parameters sorted by name, then by value. A signature among
+// them is not signed.
+func (c *canonical) query(r *http.Request, signature bool) {
 	values := r.URL.Query()
+	if signature {
+		values.Del(querySignature)
+	}
 	names := make([]string, 0, len(values))
 	for name := range values {
 		names = append(names, name)

@@ -7,8 +7,7 @@
 // takes the access key and the region from the header on trust: the region of
 // a shared port is found so.
 //
-// Only the Authorization header counts. DynamoDB's clients never presign, so a
-// request that carries its signature in the query is taken as unsigned. The
+// The signature is in the Authorization header or in the query, not in both. The
 // hash is always that of the body received: UNSIGNED-PAYLOAD and chunked
 // signatures fail as wrong signatures do.
 package sigv4

@@ -209,7 +209,9 @@ func TestRefusals(t *testing.T) {
 		"presigned": {change: func(r *http.Request) {
 			r.Header.Del("Authorization")
 			r.URL.RawQuery = "X-Amz-Algorithm=AWS4-HMAC-SHA256"
-		}, code: apierr.MissingAuthenticationToken},
+		}, code: apierr.IncompleteSignature, part: "AWS query-string parameters must include 'X-Amz-Credential'. " +
+			"AWS query-string parameters must include 'X-Amz-Signature'. AWS query-string parameters must include 'X-Amz-SignedHeaders'. " +
+			"AWS query-string parameters must include 'X-Amz-Date'. Re-examine the query-string parameters."},
 		"both":            {change: func(r *http.Request) { r.URL.RawQuery = "X-Amz-Algorithm=AWS4-HMAC-SHA256" }, code: apierr.InvalidSignature, part: "Found both 'X-Amz-Algorithm'"},
 		"no signature":    {change: func(r *http.Request) { replace(r, "Signature=", "Sig=") }, code: apierr.IncompleteSignature, part: "Authorization header requires 'Signature' parameter. Authorization=AWS4"},
 		"no date":         {change: func(r *http.Request) { r.Header.Del("X-Amz-Date") }, code: apierr.IncompleteSignature, part: "existence of either a 'X-Amz-Date' or a 'Date' header. "},
@@ -295,9 +297,10 @@ func TestContentLengthApart(t *testing.T) {
 
 func TestDateHeader(t *testing.T) {
 	r := &http.Request{Header: http.Header{"Date": {noon.Format(http.TimeFormat)}}}
-	date, at, err := requestDate(r)
-	if err != nil || date != "20261123T120000Z" || !at.Equal(noon) {
-		t.Fatal(date, at, err)
+	a, _ := parseHeader(r, "AWS4-HMAC-SHA256")
+	at, err := parseDate(a.date)
+	if err != nil || a.date != "20261123T120000Z" || !at.Equal(noon) {
+		t.Fatal(a.date, at, err)
 	}
 }
 

@@ -85,16 +85,16 @@ func New(c Config) (*Verifier, error) {
 // Verify checks the request's signature over body, which is the body as
 // received. The error is an *apierr.Error. The checks come in AWS's order.
 func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
-	a, err := parseHeader(r)
+	a, err := parse(r)
 	if err != nil {
 		return Identity{}, err
 	}
-	date, at, err := requestDate(r)
+	at, err := parseDate(a.date)
 	if err != nil {
 		return Identity{}, err
 	}
 	now := v.Now()
-	if err := v.checkSkew(at, now); err != nil {
+	if err := v.checkAge(at, now, a.lifetime); err != nil {
 		return Identity{}, err
 	}
 	if err := checkSigned(r, a.signed); err != nil {
@@ -108,18 +108,18 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if err := v.checkScope(s, date); err != nil {
+	if err := v.checkScope(s, a.date); err != nil {
 		return Identity{}, err
 	}
 	c, ok := v.Keys.Credential(s.accessKey)
 	if !ok {
 		return Identity{}, unrecognized()
 	}
-	if !v.matches(r, body, a, s, date, c.Secret) {
+	if !v.matches(r, body, a, s, c.Secret) {
 		return Identity{}, apierr.New(apierr.InvalidSignature,
 			"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 	}
-	if err := checkToken(r, c, now); err != nil {
+	if err := checkToken(a.token, c, now); err != nil {
 		return Identity{}, err
 	}
 	return Identity{AccessKey: s.accessKey, Region: s.region, Service: s.service, Account: c.Account}, nil
@@ -132,35 +132,39 @@ func unrecognized() error {
 // basicFormat is ISO 8601 as SigV4 uses it.
 const basicFormat = "20060102T150405Z"
 
-// requestDate is the date that was signed: X-Amz-Date, or Date without it.
-func requestDate(r *http.Request) (string, time.Time, error) {
-	date := r.Header.Get("X-Amz-Date")
-	if date == "" {
-		date = r.Header.Get("Date")
-		if t, err := http.ParseTime(date); err == nil {
-			t = t.UTC()
-			return t.Format(basicFormat), t, nil
-		}
+// signedDate is what a Date header says in the form that is signed.
+func signedDate(header string) string {
+	if t, err := http.ParseTime(header); err == nil {
+		return t.UTC().Format(basicFormat)
 	}
-	t, err := time.Parse(basicFormat, date)
-	if err != nil {
-		return "", time.Time{}, apierr.Newf(apierr.IncompleteSignature,
-			"Date must be in ISO-8601 'basic format'. Got '%s'. See http://en.wikipedia.org/wiki/ISO_8601", date)
-	}
-	return date, t, nil
+	return header
 }
 
-// checkSkew compares in whole seconds, which is all that a date holds.
-func (v *Verifier) checkSkew(at, now time.Time) error {
+// parseDate reads the date that was signed.
+func parseDate(date string) (time.Time, error) {
+	t, err := time.Parse(basicFormat, date)
+	if err != nil {
+		return time.Time{}, apierr.Newf(apierr.IncompleteSignature,
+			"Date must be in ISO-8601 'basic format'. Got '%s'. See http://en.wikipedia.org/wiki/ISO_8601", date)
+	}
+	return t, nil
+}
+
+// checkAge refuses a signature that is older than its lifetime, the skew where it
+// has none, or from the future. It compares in whole seconds, which is all that a
+// date holds.
+func (v *Verifier) checkAge(at, now time.Time, lifetime time.Duration) error {
 	now = now.UTC().Truncate(time.Second)
-	minutes := int(v.Skew / time.Minute)
-	if low := now.Add(-v.Skew); at.Before(low) {
+	if lifetime == 0 {
+		lifetime = v.Skew
+	}
+	if low := now.Add(-lifetime); at.Before(low) {
 		return apierr.Newf(apierr.InvalidSignature, "Signature expired: %s is now earlier than %s (%s - %d min.)",
-			at.Format(basicFormat), low.Format(basicFormat), now.Format(basicFormat), minutes)
+			at.Format(basicFormat), low.Format(basicFormat), now.Format(basicFormat), int(lifetime/time.Minute))
 	}
 	if high := now.Add(v.Skew); at.After(high) {
 		return apierr.Newf(apierr.InvalidSignature, "Signature not yet current: %s is still later than %s (%s + %d min.)",
-			at.Format(basicFormat), high.Format(basicFormat), now.Format(basicFormat), minutes)
+			at.Format(basicFormat), high.Format(basicFormat), now.Format(basicFormat), int(v.Skew/time.Minute))
 	}
 	return nil
 }
@@ -213,8 +217,8 @@ func (v *Verifier) checkScope(s scope, date string) error {
 }
 
 // checkToken checks the session token and the credential's end.
-func checkToken(r *http.Request, c Credential, now time.Time) error {
-	if subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Amz-Security-Token")), []byte(c.SessionToken)) != 1 {
+func checkToken(token string, c Credential, now time.Time) error {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(c.SessionToken)) != 1 {
 		return unrecognized()
 	}
 	if !c.Expires.IsZero() && !now.Before(c.Expires) {
@@ -225,7 +229,7 @@ func checkToken(r *http.Request, c Credential, now time.Time) error {
 
 // matches computes the signature and compares in constant time, for the Host
 // received and then for each other name it may have been signed for.
-func (v *Verifier) matches(r *http.Request, body []byte, a authorization, s scope, date, secret string) bool {
+func (v *Verifier) matches(r *http.Request, body []byte, a authorization, s scope, secret string) bool {
 	var want, got [sha256Size]byte
 	if len(a.signature) != 2*sha256Size {
 		return false
@@ -242,7 +246,7 @@ func (v *Verifier) matches(r *http.Request, body []byte, a authorization, s scop
 		if i >= 0 {
 			host = v.Hosts[i]
 		}
-		mac.sign(got[:0], b.stringToSign(r, host, a.signed, s, date))
+		mac.sign(got[:0], b.stringToSign(r, host, a, s))
 		if subtle.ConstantTimeCompare(want[:], got[:]) == 1 {
 			return true
 		}

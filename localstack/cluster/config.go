@@ -51,6 +51,9 @@ type Config struct {
 	Partitions int
 	// Splits says when partitions are split by themselves; never when zero.
 	Splits node.SplitConfig
+	// CollectionSize bounds an item collection of a table with local indexes, in
+	// bytes; DynamoDB's 10 GB when zero.
+	CollectionSize node.Size
 	// IndexGrace is how long a durable write waits for global indexes to have it,
 	// so that tests may read an index right behind a write. 0 does not wait.
 	IndexGrace time.Duration

@@ -159,12 +159,13 @@ func (c *Cluster) nodeConfig(plan *layout, place nodePlace) node.Config {
 		Admin:    place.Admin,
 		Gossip:   place.Gossip,
 		Join:     seeds, BootstrapExpect: expect, Replication: c.config.Replication,
-		ReplaceAfter: c.config.ReplaceAfter,
-		Peers:        plan.peers(place.Region),
-		Partitions:   c.config.Partitions,
-		Splits:       c.config.Splits,
-		Indexes:      node.IndexConfig{Grace: c.config.IndexGrace},
-		Log:          c.config.Log.With("node", place.Name),
+		ReplaceAfter:   c.config.ReplaceAfter,
+		Peers:          plan.peers(place.Region),
+		Partitions:     c.config.Partitions,
+		Splits:         c.config.Splits,
+		CollectionSize: c.config.CollectionSize,
+		Indexes:        node.IndexConfig{Grace: c.config.IndexGrace},
+		Log:            c.config.Log.With("node", place.Name),
 	}
 	return config
 }

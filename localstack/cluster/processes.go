@@ -109,6 +109,9 @@ func (c *Cluster) nodeArgs(plan *layout, place nodePlace) []string {
 	if c.config.Partitions > 0 {
 		args = append(args, "--partitions", strconv.Itoa(c.config.Partitions))
 	}
+	if c.config.CollectionSize != 0 {
+		args = append(args, "--collection-size", c.config.CollectionSize.String())
+	}
 	if c.config.Splits != node.DefaultSplits {
 		args = append(args, "--split-size", c.config.Splits.Size.String(), "--split-load", strconv.Itoa(c.config.Splits.Load))
 	}

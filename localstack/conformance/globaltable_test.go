@@ -97,3 +97,19 @@ func TestQuickStart(t *testing.T) {
 		awaitText(t, region, name, "from-"+target.regions[0], "")
 	}
 }
+
+// TestReplicaAutoScaling describes the scaling of a global table's replicas.
+func TestReplicaAutoScaling(t *testing.T) {
+	if len(target.regions) < 2 {
+		return // no global table in one region
+	}
+	name := newGlobalTable(t)
+	out, err := in(target.regions[1]).DescribeTableReplicaAutoScaling(t.Context(), &dynamodb.DescribeTableReplicaAutoScalingInput{TableName: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := out.TableAutoScalingDescription
+	if *d.TableName != name || d.TableStatus != types.TableStatusActive || len(d.Replicas) != len(target.regions) {
+		t.Errorf("described %+v", d)
+	}
+}

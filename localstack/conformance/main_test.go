@@ -35,6 +35,10 @@ var (
 	secretKey      = flag.String("secret-key", "local", "its secret")
 )
 
+// collectionSize bounds the item collections of the cluster to start: DynamoDB's
+// 10 GB would be much to write.
+const collectionSize = 2 << 20
+
 // target is the system under test.
 var target struct {
 	endpoint string
@@ -57,7 +61,7 @@ func run(m *testing.M) int {
 	if target.endpoint == "" {
 		c, err := cluster.Start(context.Background(), cluster.Config{
 			Regions: target.regions, InMemory: true, NodesPerRegion: *nodesFlag, Partitions: *partitionsFlag,
-			Replication: *replicaFlag, Splits: node.SplitConfig{Size: splitSize},
+			Replication: *replicaFlag, Splits: node.SplitConfig{Size: splitSize}, CollectionSize: collectionSize,
 		})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "start cluster:", err)
@@ -67,7 +71,7 @@ func run(m *testing.M) int {
 		target.endpoint = c.Info().Endpoint
 		target.splits = func(ctx context.Context) (int, error) { return splitsDone(ctx, c) }
 	}
-	return m.Run()
+	return covered(m.Run())
 }
 
 // splitsDone counts the splits that the nodes of a cluster have done.
@@ -117,6 +121,7 @@ func in(region string) *dynamodb.Client {
 		BaseEndpoint: aws.String(target.endpoint),
 		HTTPClient:   connections,
 		Credentials:  credentials.NewStaticCredentialsProvider(*accessKey, *secretKey, ""),
+		APIOptions:   recorded,
 	})
 }
 
@@ -147,11 +152,16 @@ func newTable(t *testing.T, region string) string {
 	if err != nil {
 		t.Fatalf("create table: %v", err)
 	}
+	deleteAtEnd(t, region, name)
+	awaitTable(t, region, name)
+	return name
+}
+
+// deleteAtEnd deletes a table when the test is done.
+func deleteAtEnd(t *testing.T, region, name string) {
 	t.Cleanup(func() {
 		_, _ = in(region).DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &name})
 	})
-	awaitTable(t, region, name)
-	return name
 }
 
 // patience bounds every wait; nothing asserts how long a wait took.

@@ -25,6 +25,7 @@ func streamsIn(region string) *dynamodbstreams.Client {
 		BaseEndpoint: aws.String(target.endpoint),
 		HTTPClient:   connections,
 		Credentials:  credentials.NewStaticCredentialsProvider(*accessKey, *secretKey, ""),
+		APIOptions:   recorded,
 	})
 }
 

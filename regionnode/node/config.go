@@ -13,6 +13,7 @@ import (
 	"antipode/regionnode/client"
 	"antipode/regionnode/internal/partition"
 	"antipode/regionnode/internal/rpc"
+	"antipode/regionnode/table"
 	"antipode/replication"
 )
 
@@ -77,6 +78,9 @@ type Config struct {
 	Partitions int // 1
 	// Splits says when partitions are split by themselves.
 	Splits SplitConfig
+	// CollectionSize bounds the items of one partition key, in bytes and with their
+	// local index entries, in tables with local indexes.
+	CollectionSize Size // DefaultCollectionSize
 	// Indexes says how writes and global indexes keep pace with one another.
 	Indexes IndexConfig
 	// Expiry says how items with a time to live are deleted.
@@ -104,6 +108,9 @@ type SplitConfig struct {
 // DefaultSplits are the limits of commands that are told none; see
 // internal/controller/DESIGN.md for why.
 var DefaultSplits = SplitConfig{Size: 10 << 30, Load: 10_000}
+
+// DefaultCollectionSize is DynamoDB's bound of an item collection.
+const DefaultCollectionSize Size = table.MaxCollectionSize
 
 // IndexConfig says how writes and global indexes keep pace with one another.
 type IndexConfig struct {
@@ -134,6 +141,9 @@ func (c *Config) fill() error {
 	if c.Replication == 0 {
 		c.Replication = 1
 	}
+	if c.CollectionSize == 0 {
+		c.CollectionSize = DefaultCollectionSize
+	}
 	if c.MaxOffset == 0 {
 		c.MaxOffset = 500 * time.Millisecond
 	}
@@ -161,6 +171,9 @@ func (c *Config) fill() error {
 	}
 	if c.Splits.Size < 0 || c.Splits.Load < 0 || c.Splits.Load > 1<<31 {
 		faults = append(faults, fmt.Errorf("splits at %d bytes or %d requests a second: not below 0", c.Splits.Size, c.Splits.Load))
+	}
+	if c.CollectionSize < 0 {
+		faults = append(faults, fmt.Errorf("item collections of %d bytes: not below 0", c.CollectionSize))
 	}
 	if c.Replication < 1 || c.Replication > 7 {
 		faults = append(faults, fmt.Errorf("replication %d: 1 to 7", c.Replication))

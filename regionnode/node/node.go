@@ -295,7 +295,8 @@ func (n *Node) openPartitions(context.Context) error {
 		Node: n.id, Region: n.config.Region, Store: n.store, Clock: n.clock,
 		Send: n.sendRaft, SendSnapshot: n.sendSnapshot, SnapshotRate: n.config.SnapshotRate,
 		Liveness: n.liveness, NoLeases: n.config.NoReadLeases, Log: n.config.Log, OnChange: n.partitionChanged, MaxRaftLogBytes: n.config.MaxRaftLog,
-		MaxIndexRecords: n.config.Indexes.MaxRecords, MaxIndexAge: n.config.Indexes.MaxAge, IndexGrace: n.config.Indexes.Grace,
+		MaxCollectionBytes: int64(n.config.CollectionSize),
+		MaxIndexRecords:    n.config.Indexes.MaxRecords, MaxIndexAge: n.config.Indexes.MaxAge, IndexGrace: n.config.Indexes.Grace,
 	}
 	n.config.pace(&config)
 	partitions, err := partition.NewHost(config)

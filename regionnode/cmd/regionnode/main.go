@@ -79,6 +79,8 @@ the environment decide otherwise.`,
 	fs.IntVar(&f.config.Partitions, "partitions", 1, "partitions of a new table")
 	f.config.Splits = node.DefaultSplits
 	fs.Var(&f.config.Splits.Size, "split-size", "items and local indexes, in bytes, at which a partition is split; 0: never")
+	f.config.CollectionSize = node.DefaultCollectionSize
+	fs.Var(&f.config.CollectionSize, "collection-size", "items of one partition key, in bytes, that a table with local indexes takes")
 	fs.IntVar(&f.config.Splits.Load, "split-load", f.config.Splits.Load, "requests a second, over a minute, at which a partition is split; 0: never")
 	fs.Uint64Var(&f.config.Indexes.MaxRecords, "index-max-records", 10_000, "changes that a global index may be behind before writes wait")
 	fs.DurationVar(&f.config.Indexes.MaxAge, "index-max-age", 10*time.Second, "time that a global index may be behind before writes wait")
