@@ -32,8 +32,6 @@ type Config struct {
 	Dir, Binaries string
 	// Faults are the kinds of trouble to make, by FaultNames; all when empty.
 	Faults []string
-	// Operations are made in the midst of faults.
-	Operations []Operation
 	// LogLevel of the nodes. Log hears of faults; may be nil.
 	LogLevel slog.Level
 	Log      *slog.Logger
@@ -64,12 +62,13 @@ type Report struct {
 	Acknowledged                int // writes of keys of their own, all found again
 	Faults                      map[string]int
 	StreamRecords               int
+	Partitions                  int // of the table and its index in the end
 }
 
 // String is a line for a person.
 func (r *Report) String() string {
-	return fmt.Sprintf("%d operations (%d of unknown outcome, %d refused or failed), %d acknowledged keys, %d stream records; %s",
-		r.Operations, r.Unknown, r.Undone, r.Acknowledged, r.StreamRecords, tally(r.Faults))
+	return fmt.Sprintf("%d operations (%d of unknown outcome, %d refused or failed), %d acknowledged keys, %d stream records, %d partitions; %s",
+		r.Operations, r.Unknown, r.Undone, r.Acknowledged, r.StreamRecords, r.Partitions, tally(r.Faults))
 }
 
 // run is one run under way.
@@ -110,14 +109,14 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.region.until(ctx, "the region is whole again", func() bool { return whole(r.region.statuses(ctx)) }); err != nil {
+	if err := r.settle(ctx); err != nil {
 		return err
 	}
 	if err := r.readAll(ctx); err != nil {
 		return err
 	}
 	for _, check := range []func(context.Context) error{
-		func(context.Context) error { return r.history.Check() }, r.checkSums, r.checkStream, r.checkIndex,
+		func(context.Context) error { return r.history.Check() }, r.checkSums, r.checkStream, r.checkIndex, r.checkReplicas,
 	} {
 		if err := check(ctx); err != nil {
 			return err

@@ -89,13 +89,6 @@ func FaultNames() (names []string) {
 	return names
 }
 
-// Operation is a change that an operator may make at any time, such as a split.
-// Do is called in the middle of faults, and may fail for that.
-type Operation struct {
-	Name string
-	Do   func(ctx context.Context) error
-}
-
 // choose draws a fault among those that the run may make.
 func (r *run) choose(random *rand.Rand) (chosen fault) {
 	total := 0
@@ -126,8 +119,8 @@ func (r *run) nemesis(ctx context.Context) error {
 			r.happened(f.name)
 			round.Go(func() { errs[i] = f.strike(ctx, r, own) })
 		}
-		if len(r.Operations) > 0 && random.IntN(2) == 0 {
-			r.operate(ctx, r.Operations[random.IntN(len(r.Operations))])
+		if random.IntN(2) == 0 {
+			r.operate(ctx, operations[random.IntN(len(operations))], random)
 		}
 		round.Wait()
 		if err := errors.Join(errs[:]...); err != nil {
@@ -140,13 +133,13 @@ func (r *run) nemesis(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) operate(ctx context.Context, o Operation) {
+func (r *run) operate(ctx context.Context, o operation, random *rand.Rand) {
 	one, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	err := o.Do(one)
-	r.Log.Info("operation", "name", o.Name, "error", err)
+	err := o.do(one, r, random)
+	r.Log.Info("operation", "name", o.name, "error", err)
 	if err == nil {
-		r.happened(o.Name)
+		r.happened(o.name)
 	}
 }
 

@@ -39,7 +39,7 @@ func startFaulty(ctx context.Context, c *Config) (*region, error) {
 	r := &region{network: newNetwork(c.Seed)}
 	return start(ctx, c, r, func(name, rpc string) ([]string, error) {
 		addr, err := r.network.before(name, rpc)
-		return []string{"--advertise", addr, "--faults", r.troubleFile(name)}, err
+		return []string{"--advertise", addr, "--faults", r.troubleFile(name), "--scrub-interval", scrubInterval}, err
 	}, func() error { return r.createWatched(ctx) })
 }
 

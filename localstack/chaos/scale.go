@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"antipode/regionnode/node"
-	"antipode/regionnode/table"
 )
 
 // Scale is what a region costs that has many partitions and nothing to do.
@@ -151,45 +151,54 @@ func costOf(pid int) (Cost, error) {
 	return Cost{CPU: float64(n[0]+n[1]) / clockTicks, Resident: n[2] * uint64(os.Getpagesize())}, nil
 }
 
-// orphan kills the node that leads most and waits until the rest has leaders.
+// orphan kills the node that leads most and waits until the others lead
+// everything.
 func (r *region) orphan(ctx context.Context, s *Scale) error {
-	statuses := r.statuses(ctx)
-	victim := 0
-	for i, s := range statuses {
-		if s == nil {
-			return errors.New("a node does not answer")
-		}
-		if leads(s) > leads(statuses[victim]) {
+	members, err := r.members(ctx)
+	if err != nil {
+		return err
+	}
+	nodes, victim, total := r.nodes(), 0, 0
+	led := map[string]int{}
+	for _, m := range members {
+		led[m.Name] = m.Led
+		total += max(m.Led, 0)
+	}
+	for i, n := range nodes {
+		if led[n.Name] > led[nodes[victim].Name] {
 			victim = i
 		}
 	}
-	id := statuses[victim].ID
-	s.Orphans = leads(statuses[victim])
-	terms := map[table.PartitionID]uint64{}
-	for _, p := range statuses[victim].Partitions {
-		if p.Leader == id {
-			terms[p.ID] = p.Term
-		}
-	}
+	s.Orphans = led[nodes[victim].Name]
 	began := time.Now()
 	if err := r.signal(victim, syscall.SIGKILL); err != nil {
 		return err
 	}
 	return r.until(ctx, "all partitions have another leader", func() bool {
-		led, now := 0, r.statuses(ctx)
+		members, err := r.members(ctx)
 		s.Failover = time.Since(began)
-		for _, status := range now {
-			if status == nil {
-				continue
-			}
-			for _, p := range status.Partitions {
-				if term, orphan := terms[p.ID]; orphan && p.Term > term && p.Leader == status.ID {
-					led++
-				}
+		left := total
+		for _, m := range members {
+			if m.Name != nodes[victim].Name {
+				left -= max(m.Led, 0)
 			}
 		}
-		return led >= s.Orphans
+		return err == nil && left <= 0
 	})
+}
+
+// members are the region's nodes as its catalog knows them. Unlike statuses, it
+// costs nothing that grows with the number of partitions.
+func (r *region) members(ctx context.Context) ([]node.RegionMember, error) {
+	body, err := r.command(ctx, http.MethodGet, "/nodes", nil)
+	if err != nil {
+		return nil, err
+	}
+	var all node.Members
+	if err := json.Unmarshal(body, &all); err != nil {
+		return nil, fmt.Errorf("members: %w", err)
+	}
+	return all.Nodes, nil
 }
 
 // createNamed makes one more table and waits for it.
