@@ -8,17 +8,39 @@ import (
 )
 
 // tableName is the table that a request names by name or, wherever the API
-// takes a TableName, by ARN. What is no table's ARN is taken for a name, and is
-// not found.
-func tableName(nameOrARN string) string {
-	if !strings.HasPrefix(nameOrARN, "arn:") {
-		return nameOrARN
+// takes a TableName, by ARN. An ARN that is of another region, or of no table, is
+// refused (DDB-TABLE-442); what is no ARN at all is taken for a name, and is not
+// found.
+func (c *call) tableName(nameOrARN string) (string, error) {
+	parts := strings.SplitN(nameOrARN, ":", 6)
+	if parts[0] != "arn" || len(parts) < 6 {
+		return nameOrARN, nil
 	}
-	_, resource, ok := strings.Cut(nameOrARN, ":table/")
-	if !ok || resource == "" || strings.Contains(resource, "/") || table.IsSystem(resource) {
-		return nameOrARN
+	wrong := ""
+	kind, name, _ := strings.Cut(parts[5], "/")
+	switch {
+	case parts[1] != "aws":
+		wrong = "AWS partition"
+	case parts[3] != c.region:
+		wrong = "AWS region"
+	case kind != "table":
+		wrong = "resource type"
+	case name == "" || strings.Contains(name, "/") || table.IsSystem(name):
+		return nameOrARN, nil
+	default:
+		return name, nil
 	}
-	return resource
+	return "", apierr.Invalid("1 validation error detected: Invalid %s in '%s'", wrong, nameOrARN)
+}
+
+// describe is DescribeTable of the table that a request names: never from a
+// cache.
+func (c *call) describe(nameOrARN string) (*table.Descriptor, error) {
+	name, err := c.tableName(nameOrARN)
+	if err != nil {
+		return nil, err
+	}
+	return c.backend.DescribeTable(c.ctx, name)
 }
 
 // resourceTable is the name of the table that a ResourceArn names. elsewhere

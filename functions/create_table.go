@@ -23,21 +23,49 @@ func createTable(c *call, in *wire.CreateTableInput) error {
 // answerTable writes an answer that is a table's description.
 func (c *call) answerTable(member string, d *table.Descriptor) {
 	c.out.BeginObject().Name(member)
-	writeTable(c.out, d)
+	writeTable(c.out, c.today(d))
 	c.out.EndObject()
+}
+
+// today is d with the decreases of capacity of the current UTC day, which begins
+// anew at midnight (DDB-TABLE-185).
+func (c *call) today(d *table.Descriptor) *table.Descriptor {
+	const day = 24 * 60 * 60 * 1000
+	past := func(t *table.Throughput) bool {
+		return t.DecreasesToday != 0 && t.LastDecrease/day != c.now.UnixMilli()/day
+	}
+	stale := past(&d.Throughput)
+	for i := range d.Globals {
+		stale = stale || past(&d.Globals[i].Throughput)
+	}
+	if !stale {
+		return d
+	}
+	d = d.Clone()
+	if past(&d.Throughput) {
+		d.Throughput.DecreasesToday = 0
+	}
+	for i := range d.Globals {
+		if past(&d.Globals[i].Throughput) {
+			d.Globals[i].Throughput.DecreasesToday = 0
+		}
+	}
+	return d
 }
 
 // newTable checks the request, in DynamoDB's order, and makes the descriptor.
 func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
+	name, err := c.tableName(in.TableName.Value)
+	if err != nil {
+		return nil, err
+	}
 	d := &table.Descriptor{
-		Name:        tableName(in.TableName.Value),
+		Name:        name,
 		Region:      c.region,
 		Account:     c.account,
 		BillingMode: in.BillingMode.Or(provisioned),
 		Class:       in.TableClass.Value,
 		Protected:   in.DeletionProtectionEnabled.Value,
-		OnDemand:    onDemand(in.OnDemandThroughput),
-		Warm:        warmThroughput(in.WarmThroughput),
 	}
 	if in.ResourcePolicy.Set {
 		policy, err := policyText(in.ResourcePolicy.Value)
@@ -49,7 +77,6 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 	if err := checkBilling(d.BillingMode, in.ProvisionedThroughput); err != nil {
 		return nil, err
 	}
-	var err error
 	if d.Throughput, err = throughput(in.ProvisionedThroughput); err != nil {
 		return nil, err
 	}
@@ -61,6 +88,9 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 	}
 	if in.GlobalTableSourceArn.Set || in.GlobalTableSettingsReplicationMode.Set {
 		return nil, apierr.Invalid("One or more parameter values were invalid: Global tables of several accounts are not supported")
+	}
+	if err := newCapacity(d, in); err != nil {
+		return nil, err
 	}
 	if in.VectorIndexes != nil {
 		return nil, apierr.Invalid("One or more parameter values were invalid: VectorIndexes are not supported")
@@ -77,8 +107,22 @@ func (c *call) newTable(in *wire.CreateTableInput) (*table.Descriptor, error) {
 	return d, err
 }
 
+// newCapacity checks and fills in the table's capacity settings.
+func newCapacity(d *table.Descriptor, in *wire.CreateTableInput) (err error) {
+	k := &throughputSetting{region: d.Region, billing: d.BillingMode, made: true, units: d.Throughput}
+	if err := k.checkUnits(d.Throughput); err != nil {
+		return err
+	}
+	if d.OnDemand, err = k.onDemand(in.OnDemandThroughput, nil); err != nil {
+		return err
+	}
+	d.Warm, err = k.warm(in.WarmThroughput, nil)
+	return err
+}
+
 // keysAndIndexes checks and fills in the key schema, the attributes and the
-// indexes.
+// indexes. Keys come first, those of all indexes, then whether all attributes are
+// used (DDB-TABLE-127).
 func keysAndIndexes(d *table.Descriptor, in *wire.CreateTableInput) (err error) {
 	d.Attributes = attributes(in.AttributeDefinitions)
 	if err := refuseRepeated(d.Attributes); err != nil {
@@ -101,17 +145,27 @@ func keysAndIndexes(d *table.Descriptor, in *wire.CreateTableInput) (err error) 
 	}
 	for i := range in.GlobalSecondaryIndexes {
 		g := &in.GlobalSecondaryIndexes[i]
-		x, err := globalIndex(&globalSpec{g.IndexName.Value, g.KeySchema, g.Projection, g.ProvisionedThroughput,
-			g.OnDemandThroughput, g.WarmThroughput}, d.Attributes, d.BillingMode)
-		if err != nil {
+		x := table.Index{Name: g.IndexName.Value, Status: table.Creating}
+		if x.Key, err = keySchema(g.KeySchema, d.Attributes, table.MaxKeyParts); err != nil {
 			return err
 		}
 		d.Globals = append(d.Globals, x)
 	}
-	if err := checkIndexes(d); err != nil {
+	if err := checkAllUsed(d); err != nil {
 		return err
 	}
-	return checkAllUsed(d)
+	for i := range in.LocalSecondaryIndexes {
+		if d.Locals[i].Projection, err = indexProjection(in.LocalSecondaryIndexes[i].Projection); err != nil {
+			return err
+		}
+	}
+	for i := range in.GlobalSecondaryIndexes {
+		g := &in.GlobalSecondaryIndexes[i]
+		if err := globalIndex(d, &d.Globals[i], &globalSpec{g.Projection, g.ProvisionedThroughput, g.OnDemandThroughput, g.WarmThroughput, false}); err != nil {
+			return err
+		}
+	}
+	return checkIndexes(d)
 }
 
 func localIndexes(d *table.Descriptor, in []wire.LocalSecondaryIndex) error {

@@ -7,8 +7,7 @@ import (
 )
 
 func deleteTable(c *call, in *wire.DeleteTableInput) error {
-	name := tableName(in.TableName.Value)
-	d, err := c.backend.DescribeTable(c.ctx, name)
+	d, err := c.describe(in.TableName.Value)
 	if err != nil {
 		return err
 	}
@@ -16,10 +15,14 @@ func deleteTable(c *call, in *wire.DeleteTableInput) error {
 		return apierr.Invalid("Resource cannot be deleted as it is currently protected against deletion. " +
 			"Disable deletion protection first.")
 	}
-	if d.Status == table.Creating || d.Status == table.Updating {
+	switch d.Status {
+	case table.Creating:
 		return inUse(d)
+	case table.Updating:
+		return apierr.Newf(apierr.ResourceInUse, "Attempt to change a resource which is still in use: "+
+			"Table: %s is in the process of being updated.", d.Name)
 	}
-	if d, err = c.backend.DeleteTable(c.ctx, name); err != nil {
+	if d, err = c.backend.DeleteTable(c.ctx, d.Name); err != nil {
 		return err
 	}
 	c.out.BeginObject().Name("TableDescription")

@@ -8,7 +8,10 @@ import (
 // describeContinuousBackups reports that there are none: antipode keeps no
 // point-in-time recovery window.
 func describeContinuousBackups(c *call, in *wire.DescribeContinuousBackupsInput) error {
-	name := tableName(in.TableName.Value)
+	name, err := c.tableName(in.TableName.Value)
+	if err != nil {
+		return err
+	}
 	if _, err := c.backend.DescribeTable(c.ctx, name); err != nil {
 		if apierr.Is(err, apierr.ResourceNotFound) {
 			return apierr.Newf(apierr.TableNotFound, "Table not found: %s", name)

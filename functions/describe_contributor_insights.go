@@ -4,11 +4,11 @@ import "antipode/functions/wire"
 
 // describeContributorInsights reports that there are none.
 func describeContributorInsights(c *call, in *wire.DescribeContributorInsightsInput) error {
-	name := tableName(in.TableName.Value)
-	if _, err := c.backend.DescribeTable(c.ctx, name); err != nil {
+	d, err := c.describe(in.TableName.Value)
+	if err != nil {
 		return err
 	}
-	c.out.BeginObject().Name("TableName").String(name)
+	c.out.BeginObject().Name("TableName").String(d.Name)
 	if in.IndexName.Set {
 		c.out.Name("IndexName").String(in.IndexName.Value)
 	}

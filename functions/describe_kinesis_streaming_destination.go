@@ -4,11 +4,11 @@ import "antipode/functions/wire"
 
 // describeKinesisStreamingDestination reports that there is none.
 func describeKinesisStreamingDestination(c *call, in *wire.DescribeKinesisStreamingDestinationInput) error {
-	name := tableName(in.TableName.Value)
-	if _, err := c.backend.DescribeTable(c.ctx, name); err != nil {
+	d, err := c.describe(in.TableName.Value)
+	if err != nil {
 		return err
 	}
-	c.out.BeginObject().Name("TableName").String(name)
+	c.out.BeginObject().Name("TableName").String(d.Name)
 	c.out.Name("KinesisDataStreamDestinations").BeginArray().EndArray().EndObject()
 	return nil
 }

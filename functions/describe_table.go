@@ -3,7 +3,7 @@ package functions
 import "antipode/functions/wire"
 
 func describeTable(c *call, in *wire.DescribeTableInput) error {
-	d, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	d, err := c.describe(in.TableName.Value)
 	if err != nil {
 		return err
 	}

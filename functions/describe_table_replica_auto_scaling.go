@@ -9,9 +9,13 @@ import (
 // describeTableReplicaAutoScaling lists a global table's replicas: nothing scales
 // them.
 func describeTableReplicaAutoScaling(c *call, in *wire.DescribeTableReplicaAutoScalingInput) error {
-	d, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	name, err := c.tableName(in.TableName.Value)
+	if err != nil {
+		return err
+	}
+	d, err := c.backend.DescribeTable(c.ctx, name)
 	if err == nil && d.Global == nil || apierr.Is(err, apierr.ResourceNotFound) {
-		return apierr.Newf(apierr.ResourceNotFound, "Global table with name: '%s' does not exist.", tableName(in.TableName.Value))
+		return apierr.Newf(apierr.ResourceNotFound, "Global table with name: '%s' does not exist.", name)
 	}
 	if err != nil {
 		return err

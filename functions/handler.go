@@ -55,7 +55,11 @@ type call struct {
 // descriptor finds the table that a request names by name or ARN. Data
 // operations find a table that is being made or dropped no longer usable.
 func (c *call) descriptor(nameOrARN string) (*table.Descriptor, error) {
-	d, err := c.backend.Descriptor(c.ctx, tableName(nameOrARN))
+	name, err := c.tableName(nameOrARN)
+	if err != nil {
+		return nil, err
+	}
+	d, err := c.backend.Descriptor(c.ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,11 @@ func listStreams(c *call, in *wire.ListStreamsInput) error {
 			return apierr.Invalid("Invalid StreamArn")
 		}
 	}
-	if err := l.fill(tableName(in.TableName.Value)); err != nil {
+	name, err := c.tableName(in.TableName.Value)
+	if err != nil {
+		return err
+	}
+	if err := l.fill(name); err != nil {
 		return err
 	}
 	w := c.out.BeginObject().Name("Streams").BeginArray()

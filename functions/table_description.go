@@ -1,6 +1,8 @@
 package functions
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"antipode/functions/wire"
@@ -16,11 +18,14 @@ const (
 const payPerRequest = "PAY_PER_REQUEST"
 
 // writeTable writes a TableDescription, members in the order of the API model.
-func writeTable(w *wire.Writer, d *table.Descriptor) {
+func writeTable(w *wire.Writer, d *table.Descriptor) { writeTableAs(w, d, "ENABLED") }
+
+// writeTableAs is writeTable with another Status of the SSEDescription.
+func writeTableAs(w *wire.Writer, d *table.Descriptor, sse string) {
 	d = d.Effective()
 	w.BeginObject()
 	w.Name("AttributeDefinitions").BeginArray()
-	for _, a := range d.Attributes {
+	for _, a := range sortedAttributes(d.Attributes) {
 		w.BeginObject().Name("AttributeName").String(a.Name).Name("AttributeType").String(a.Type).EndObject()
 	}
 	w.EndArray()
@@ -38,7 +43,7 @@ func writeTable(w *wire.Writer, d *table.Descriptor) {
 	writeGlobals(w, d)
 	writeStream(w, d)
 	writeReplicas(w, d)
-	writeEncryption(w, d)
+	writeEncryption(w, d.Encryption, sse)
 	if d.Class != "" {
 		w.Name("TableClassSummary").BeginObject().Name("TableClass").String(d.Class)
 		if d.ClassChanged != 0 {
@@ -108,11 +113,16 @@ func writeBilling(w *wire.Writer, d *table.Descriptor) {
 	w.EndObject()
 }
 
+// sortedAttributes are definitions by name, as AWS lists them (DDB-TABLE-125).
+func sortedAttributes(list []table.Attribute) []table.Attribute {
+	return slices.SortedFunc(slices.Values(list), func(a, b table.Attribute) int { return strings.Compare(a.Name, b.Name) })
+}
+
 func writeProjection(w *wire.Writer, p table.Projection) {
 	w.Name("Projection").BeginObject().Name("ProjectionType").String(p.Type)
 	if len(p.NonKey) > 0 {
 		w.Name("NonKeyAttributes").BeginArray()
-		for _, name := range p.NonKey {
+		for _, name := range slices.Sorted(slices.Values(p.NonKey)) {
 			w.String(name)
 		}
 		w.EndArray()
@@ -242,12 +252,11 @@ func writeReadOverride(w *wire.Writer, provisioned, onDemand *int64) {
 	}
 }
 
-func writeEncryption(w *wire.Writer, d *table.Descriptor) {
-	e := d.Encryption
+func writeEncryption(w *wire.Writer, e *table.Encryption, status string) {
 	if e == nil || !e.Enabled {
 		return
 	}
-	w.Name("SSEDescription").BeginObject().Name("Status").String("ENABLED")
+	w.Name("SSEDescription").BeginObject().Name("Status").String(status)
 	w.Name("SSEType").String(e.Type)
 	if e.Key != "" {
 		w.Name("KMSMasterKeyArn").String(e.Key)
@@ -255,13 +264,18 @@ func writeEncryption(w *wire.Writer, d *table.Descriptor) {
 	w.EndObject()
 }
 
+// writeOnDemand writes the bounds that there are; see clearedNow.
 func writeOnDemand(w *wire.Writer, o *table.OnDemand) {
-	if o == nil {
+	if o == nil || o.MaxRead == unlimited && o.MaxWrite == unlimited {
 		return
 	}
 	w.Name("OnDemandThroughput").BeginObject()
-	w.Name("MaxReadRequestUnits").Int(o.MaxRead)
-	w.Name("MaxWriteRequestUnits").Int(o.MaxWrite)
+	if o.MaxRead != unlimited {
+		w.Name("MaxReadRequestUnits").Int(max(o.MaxRead, unlimited))
+	}
+	if o.MaxWrite != unlimited {
+		w.Name("MaxWriteRequestUnits").Int(max(o.MaxWrite, unlimited))
+	}
 	w.EndObject()
 }
 

@@ -47,17 +47,23 @@ func keySchema(elements []wire.KeySchemaElement, attrs []table.Attribute, parts 
 		}
 	}
 	for i, e := range elements {
+		hash := e.KeyType.Value == "HASH"
 		switch {
+		case slices.Contains(names[:i], names[i]) && len(elements) > 2:
+			return k, apierr.Invalid("The KeySchema contains multiple key attributes with the same name")
 		case slices.Contains(names[:i], names[i]):
 			return k, apierr.Invalid("Both the Hash Key and the Range Key element in the KeySchema have the same name")
 		case i == 0 && e.KeyType.Value != "HASH":
 			return k, apierr.Invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
-		case e.KeyType.Value == "HASH" && (len(k.Range) > 0 || len(k.Hash) == parts):
+		case hash && parts == 1 && i > 0:
 			return k, apierr.Invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
-		case e.KeyType.Value == "HASH":
+		case hash && len(k.Range) > 0:
+			return k, apierr.Invalid("One or more parameter values were invalid: All HASH key attributes must precede RANGE key attributes in the KeySchema")
+		case hash && len(k.Hash) == parts, !hash && len(k.Range) == parts:
+			return k, apierr.Invalid("One or more parameter values were invalid: "+
+				"The KeySchema exceeds the maximum allowed number of %s key attributes", e.KeyType.Value)
+		case hash:
 			k.Hash = append(k.Hash, names[i])
-		case len(k.Range) == parts:
-			return k, apierr.Invalid("Invalid KeySchema: at most %d RANGE key elements are allowed", parts)
 		default:
 			k.Range = append(k.Range, names[i])
 		}
@@ -112,10 +118,15 @@ func indexProjection(p *wire.Projection) (table.Projection, error) {
 		return out, apierr.Invalid("One or more parameter values were invalid: "+
 			"ProjectionType is %s, but NonKeyAttributes is specified", out.Type)
 	}
+	for i, name := range out.NonKey {
+		if slices.Contains(out.NonKey[:i], name) {
+			return out, apierr.Invalid("One or more parameter values were invalid: Duplicate element in NonKeyAttributes: %s", name)
+		}
+	}
 	return out, nil
 }
 
-// localIndex checks one local index against its table.
+// localIndex checks the key of one local index against its table.
 func localIndex(in *wire.LocalSecondaryIndex, attrs []table.Attribute, key table.KeySchema) (x table.Index, err error) {
 	x.Name = in.IndexName.Value
 	if x.Key, err = keySchema(in.KeySchema, attrs, 1); err != nil {
@@ -129,42 +140,59 @@ func localIndex(in *wire.LocalSecondaryIndex, attrs []table.Attribute, key table
 		return x, apierr.Invalid("One or more parameter values were invalid: Index KeySchema does not have the same leading "+
 			"hash key as table KeySchema for index: %s. index hash key: %s, table hash key: %s", x.Name, x.Key.Hash[0], key.Hash[0])
 	}
-	x.Projection, err = indexProjection(in.Projection)
-	return x, err
+	return x, nil
 }
 
-// globalSpec is what CreateTable and UpdateTable say of a new global index.
+// globalSpec is what CreateTable and UpdateTable say of a new global index,
+// besides its name and key. added tells UpdateTable.
 type globalSpec struct {
-	name       string
-	keys       []wire.KeySchemaElement
 	projection *wire.Projection
 	throughput *wire.ProvisionedThroughput
 	onDemand   *wire.OnDemandThroughput
 	warm       *wire.WarmThroughput
+	added      bool
 }
 
-// globalIndex checks one global index against its table.
-func globalIndex(in *globalSpec, attrs []table.Attribute, billing string) (x table.Index, err error) {
-	x.Name, x.Status = in.name, table.Creating
-	if x.Key, err = keySchema(in.keys, attrs, table.MaxKeyParts); err != nil {
-		return x, err
-	}
+// globalIndex checks one new global index of a table and fills in what its key
+// does not say.
+func globalIndex(d *table.Descriptor, x *table.Index, in *globalSpec) (err error) {
 	if x.Projection, err = indexProjection(in.projection); err != nil {
-		return x, err
+		return err
 	}
-	switch {
-	case billing == payPerRequest && in.throughput != nil:
-		return x, apierr.Invalid("One or more parameter values were invalid: "+
-			"ProvisionedThroughput should not be specified for index: %s when BillingMode is PAY_PER_REQUEST", x.Name)
-	case billing != payPerRequest && in.throughput == nil:
-		return x, apierr.Invalid("One or more parameter values were invalid: "+
-			"ProvisionedThroughput must be specified for index: %s", x.Name)
+	if err := checkIndexUnits(x.Name, d.BillingMode, in); err != nil {
+		return err
 	}
 	if x.Throughput, err = throughput(in.throughput); err != nil {
-		return x, err
+		return err
 	}
-	x.OnDemand, x.Warm = onDemand(in.onDemand), warmThroughput(in.warm)
-	return x, nil
+	k := &throughputSetting{region: d.Region, billing: d.BillingMode, index: x.Name, made: true, units: x.Throughput}
+	if err := k.checkUnits(x.Throughput); err != nil {
+		return err
+	}
+	if x.OnDemand, err = k.onDemand(in.onDemand, nil); err != nil {
+		return err
+	}
+	x.Warm, err = k.warm(in.warm, nil)
+	return err
+}
+
+// checkIndexUnits holds a new index's provisioned capacity against the billing
+// mode. CreateTable and UpdateTable word it differently.
+func checkIndexUnits(name, billing string, in *globalSpec) error {
+	why := ""
+	switch {
+	case billing == payPerRequest && in.throughput != nil && in.added:
+		why = "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: %s when BillingMode is PAY_PER_REQUEST"
+	case billing == payPerRequest && in.throughput != nil:
+		why = "ProvisionedThroughput should not be specified for index: %s when BillingMode is PAY_PER_REQUEST"
+	case billing != payPerRequest && in.throughput == nil && in.added:
+		why = "Both ReadCapacityUnits and WriteCapacityUnits must be specified for index: %s"
+	case billing != payPerRequest && in.throughput == nil:
+		why = "ProvisionedThroughput is not specified for index: %s"
+	default:
+		return nil
+	}
+	return apierr.Invalid("One or more parameter values were invalid: "+why, name)
 }
 
 // checkIndexes refuses what is wrong with the indexes of a table together.

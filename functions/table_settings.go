@@ -40,20 +40,6 @@ func checkBilling(mode string, p *wire.ProvisionedThroughput) error {
 	return nil
 }
 
-func onDemand(o *wire.OnDemandThroughput) *table.OnDemand {
-	if o == nil {
-		return nil
-	}
-	return &table.OnDemand{MaxRead: o.MaxReadRequestUnits.Or(-1), MaxWrite: o.MaxWriteRequestUnits.Or(-1)}
-}
-
-func warmThroughput(w *wire.WarmThroughput) *table.WarmThroughput {
-	if w == nil {
-		return nil
-	}
-	return &table.WarmThroughput{Read: w.ReadUnitsPerSecond.Value, Write: w.WriteUnitsPerSecond.Value}
-}
-
 // newStream makes the stream that a StreamSpecification turns on. Its label is
 // the time at which that happened. created tells a CreateTable.
 func newStream(s *wire.StreamSpecification, now time.Time, created bool) (*table.Stream, error) {
@@ -84,7 +70,7 @@ func encryption(s *wire.SSESpecification, d *table.Descriptor) (*table.Encryptio
 	if s == nil {
 		return nil, nil
 	}
-	if !s.Enabled.Value {
+	if !s.Enabled.Or(s.SSEType.Set) {
 		for _, m := range [2]struct {
 			name string
 			set  bool
@@ -98,6 +84,9 @@ func encryption(s *wire.SSESpecification, d *table.Descriptor) (*table.Encryptio
 	}
 	if s.SSEType.Value == "AES256" {
 		return nil, apierr.Invalid("One or more parameter values were invalid: SSEType AES256 is not supported")
+	}
+	if s.KMSMasterKeyId.Set && !s.SSEType.Set {
+		return nil, apierr.Invalid("One or more parameter values were invalid: SSEType KMS is required if KMSMasterKeyId is specified")
 	}
 	key := s.KMSMasterKeyId.Or("arn:aws:kms:" + d.Region + ":" + d.Account + ":alias/aws/dynamodb")
 	return &table.Encryption{Enabled: true, Type: "KMS", Key: key}, nil

@@ -8,7 +8,7 @@ import (
 )
 
 func updateTimeToLive(c *call, in *wire.UpdateTimeToLiveInput) error {
-	old, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	old, err := c.describe(in.TableName.Value)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func updateTimeToLive(c *call, in *wire.UpdateTimeToLiveInput) error {
 }
 
 func describeTimeToLive(c *call, in *wire.DescribeTimeToLiveInput) error {
-	d, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	d, err := c.describe(in.TableName.Value)
 	if err != nil {
 		return err
 	}

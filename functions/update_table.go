@@ -11,12 +11,18 @@ func updateTable(c *call, in *wire.UpdateTableInput) error {
 	if err := checkUpdate(in); err != nil {
 		return err
 	}
-	old, err := c.backend.DescribeTable(c.ctx, tableName(in.TableName.Value))
+	old, err := c.describe(in.TableName.Value)
 	if err != nil {
 		return err
 	}
-	if old.Status != table.Active {
-		return inUse(old)
+	if err := admit(old, in); err != nil {
+		return err
+	}
+	if changesNothing(old, in) {
+		d := *old
+		d.Status = table.Updating
+		c.answerTable("TableDescription", &d)
+		return nil
 	}
 	if err := refuseManyOnline(in.GlobalSecondaryIndexUpdates); err != nil {
 		return err
@@ -29,15 +35,44 @@ func updateTable(c *call, in *wire.UpdateTableInput) error {
 			return err
 		}
 	}
-	replicas, err := replicaUpdates(d, in.ReplicaUpdates)
+	replicas, err := replicaUpdates(in.ReplicaUpdates)
 	if err != nil {
 		return err
 	}
 	if d, err = c.backend.UpdateTable(c.ctx, &regionnode.UpdateTableRequest{Descriptor: *d, Replicas: replicas}); err != nil {
 		return err
 	}
-	c.answerTable("TableDescription", d)
+	c.answerUpdate(old, d, in)
 	return nil
+}
+
+// admit refuses an update of a table that is in the middle of something else.
+// While it is UPDATING, its deletion protection may still be changed
+// (DDB-TABLE-064).
+func admit(d *table.Descriptor, in *wire.UpdateTableInput) error {
+	switch {
+	case d.Status == table.Active, d.Status == table.Updating && in.DeletionProtectionEnabled.Set:
+		return nil
+	case d.Status == table.Updating && in.ProvisionedThroughput != nil:
+		return apierr.Newf(apierr.ResourceInUse, "Attempt to change a resource which is still in use: "+
+			"Table IOPS are currently being updated. Table: %s", d.Name)
+	}
+	return inUse(d)
+}
+
+// changesNothing tells an update that AWS answers as if it were under way, and
+// that changes nothing: the billing mode of an on-demand table, or the table
+// class, as it is (DDB-TABLE-156, 177).
+func changesNothing(d *table.Descriptor, in *wire.UpdateTableInput) bool {
+	if in.TableClass.Set {
+		held := d.Class
+		if held == "" {
+			held = "STANDARD"
+		}
+		return in.TableClass.Value == held
+	}
+	return in.BillingMode.Value == payPerRequest && d.BillingMode == payPerRequest && in.ProvisionedThroughput == nil &&
+		in.OnDemandThroughput == nil && in.StreamSpecification == nil && len(in.GlobalSecondaryIndexUpdates) == 0
 }
 
 // checkUpdate refuses an update of nothing, and of what antipode does not have.
@@ -57,6 +92,9 @@ func checkUpdate(in *wire.UpdateTableInput) error {
 	if in.BillingMode.Set || in.ProvisionedThroughput != nil || len(in.GlobalSecondaryIndexUpdates) > 0 ||
 		in.StreamSpecification != nil || in.SSESpecification != nil || in.ReplicaUpdates != nil || in.TableClass.Set ||
 		in.DeletionProtectionEnabled.Set || in.OnDemandThroughput != nil || in.WarmThroughput != nil {
+		if in.GlobalSecondaryIndexUpdates != nil && len(in.GlobalSecondaryIndexUpdates) == 0 {
+			return apierr.Invalid("One or more parameter values were invalid: List of GlobalSecondaryIndexUpdates is empty")
+		}
 		if err := checkBillingUpdate(in); err != nil {
 			return err
 		}
@@ -124,8 +162,9 @@ func checkAlone(in *wire.UpdateTableInput) error {
 }
 
 func checkBillingUpdate(in *wire.UpdateTableInput) error {
-	if in.BillingMode.Value == payPerRequest {
-		return checkBilling(in.BillingMode.Value, in.ProvisionedThroughput)
+	if in.BillingMode.Value == payPerRequest && in.ProvisionedThroughput != nil {
+		return apierr.Invalid("One or more parameter values were invalid: " +
+			"ProvisionedThroughput cannot be specified when BillingMode is PAY_PER_REQUEST")
 	}
 	if in.BillingMode.Value == provisioned && in.ProvisionedThroughput == nil {
 		return apierr.Invalid("One or more parameter values were invalid: " +
@@ -137,18 +176,73 @@ func checkBillingUpdate(in *wire.UpdateTableInput) error {
 
 // changeBilling changes the billing mode and the table's provisioned capacity.
 func (c *call) changeBilling(d *table.Descriptor, in *wire.UpdateTableInput) error {
-	was := d.BillingMode
-	if in.BillingMode.Set && in.BillingMode.Value != was {
-		d.BillingMode = in.BillingMode.Value
-		if d.BillingMode == payPerRequest {
-			d.BillingChanged = c.now.UnixMilli()
-			d.Throughput = table.Throughput{LastIncrease: d.Throughput.LastIncrease, LastDecrease: d.Throughput.LastDecrease}
-			for i := range d.Globals {
-				d.Globals[i].Throughput = table.Throughput{}
-			}
-			return nil
+	switch was := d.BillingMode; {
+	case !in.BillingMode.Set || in.BillingMode.Value == was:
+		return c.changeUnits(d, in)
+	case in.BillingMode.Value == payPerRequest:
+		c.switchToDemand(d)
+		return nil
+	default:
+		return switchToUnits(d, in)
+	}
+}
+
+// switchToDemand makes a provisioned table pay per request.
+func (c *call) switchToDemand(d *table.Descriptor) {
+	warm := func(x *table.WarmThroughput, t table.Throughput) *table.WarmThroughput {
+		k := throughputSetting{billing: provisioned, units: t}
+		held := k.raised(x)
+		k.billing = payPerRequest
+		return k.raised(held)
+	}
+	d.BillingMode, d.BillingChanged = payPerRequest, c.now.UnixMilli()
+	d.Warm = warm(d.Warm, d.Throughput)
+	d.Throughput.Read, d.Throughput.Write = 0, 0
+	for i := range d.Globals {
+		x := &d.Globals[i]
+		x.Warm = warm(x.Warm, x.Throughput)
+		c.setThroughput(&x.Throughput, table.Throughput{})
+	}
+}
+
+// switchToUnits makes an on-demand table a provisioned one, which drops the
+// bounds of on-demand requests and needs the units of each index too
+// (DDB-TABLE-152, 153).
+func switchToUnits(d *table.Descriptor, in *wire.UpdateTableInput) error {
+	t, err := throughput(in.ProvisionedThroughput)
+	if err != nil {
+		return err
+	}
+	demand := throughputSetting{region: d.Region, billing: payPerRequest}
+	if err := demand.checkUnits(t); err != nil {
+		return err
+	}
+	d.BillingMode, d.OnDemand, d.Warm = provisioned, nil, demand.raised(d.Warm)
+	d.Throughput.Read, d.Throughput.Write = t.Read, t.Write
+	for i := range d.Globals {
+		x := &d.Globals[i]
+		if !hasUnits(in, x.Name) {
+			return apierr.Invalid("One or more parameter values were invalid: ProvisionedThroughput must be specified for index: %s", x.Name)
+		}
+		x.OnDemand, x.Warm = nil, demand.raised(x.Warm)
+	}
+	return nil
+}
+
+// hasUnits tells whether an update gives an index its units, or deletes it.
+func hasUnits(in *wire.UpdateTableInput, name string) bool {
+	for i := range in.GlobalSecondaryIndexUpdates {
+		u := &in.GlobalSecondaryIndexUpdates[i]
+		if u.Update != nil && u.Update.IndexName.Value == name && u.Update.ProvisionedThroughput != nil ||
+			u.Delete != nil && u.Delete.IndexName.Value == name {
+			return true
 		}
 	}
+	return false
+}
+
+// changeUnits changes what is provisioned for a table.
+func (c *call) changeUnits(d *table.Descriptor, in *wire.UpdateTableInput) error {
 	if in.ProvisionedThroughput == nil {
 		return nil
 	}
@@ -160,14 +254,21 @@ func (c *call) changeBilling(d *table.Descriptor, in *wire.UpdateTableInput) err
 	if err != nil {
 		return err
 	}
-	if was == provisioned && t.Read == d.Throughput.Read && t.Write == d.Throughput.Write {
+	if t.Read == d.Throughput.Read && t.Write == d.Throughput.Write {
 		return apierr.Invalid("The provisioned throughput for the table will not change. The requested value equals the "+
 			"current value. Current ReadCapacityUnits provisioned for the table: %d. Requested ReadCapacityUnits: %d. "+
 			"Current WriteCapacityUnits provisioned for the table: %d. Requested WriteCapacityUnits: %d. "+
 			"Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.",
 			d.Throughput.Read, t.Read, d.Throughput.Write, t.Write)
 	}
+	k := throughputSetting{region: d.Region, billing: d.BillingMode, units: d.Throughput}
+	if err := k.checkUnits(t); err != nil {
+		return err
+	}
+	d.Warm = k.raised(d.Warm)
 	c.setThroughput(&d.Throughput, t)
+	k.units = d.Throughput
+	d.Warm = k.raised(d.Warm)
 	return nil
 }
 
@@ -227,17 +328,29 @@ func changeTheRest(d *table.Descriptor, in *wire.UpdateTableInput) (err error) {
 	if in.DeletionProtectionEnabled.Set {
 		d.Protected = in.DeletionProtectionEnabled.Value
 	}
-	if in.OnDemandThroughput != nil {
-		d.OnDemand = onDemand(in.OnDemandThroughput)
+	k := &throughputSetting{region: d.Region, billing: d.BillingMode, units: d.Throughput}
+	if d.OnDemand, err = k.onDemand(in.OnDemandThroughput, d.OnDemand); err != nil {
+		return err
 	}
-	if in.WarmThroughput != nil {
-		d.Warm = warmThroughput(in.WarmThroughput)
+	if d.Warm, err = k.warm(in.WarmThroughput, d.Warm); err != nil {
+		return err
 	}
 	if in.SSESpecification != nil {
-		if !in.SSESpecification.Enabled.Value && d.Encryption == nil && !in.SSESpecification.SSEType.Set {
-			return apierr.Invalid("One or more parameter values were invalid: Table is already encrypted by default")
-		}
-		d.Encryption, err = encryption(in.SSESpecification, d)
+		return changeEncryption(d, in.SSESpecification)
 	}
+	return nil
+}
+
+// changeEncryption refuses what is so already only in AWS's two cases
+// (DDB-TABLE-082, 437).
+func changeEncryption(d *table.Descriptor, in *wire.SSESpecification) (err error) {
+	switch {
+	case !in.Enabled.Value && d.Encryption == nil && !in.SSEType.Set:
+		return apierr.Invalid("One or more parameter values were invalid: Table is already encrypted by default")
+	case d.Encryption != nil && in.KMSMasterKeyId.Set && in.KMSMasterKeyId.Value == d.Encryption.Key:
+		return apierr.Invalid("One or more parameter values were invalid: Table is already encrypted with given KMSMasterKeyId. " +
+			"Use KMSMasterKeyId parameter if you want to change Master Key")
+	}
+	d.Encryption, err = encryption(in, d)
 	return err
 }

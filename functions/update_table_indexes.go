@@ -34,6 +34,10 @@ func (c *call) changeIndexes(d *table.Descriptor, in *wire.UpdateTableInput) err
 			return err
 		}
 	}
+	if len(d.Globals) > table.MaxGlobalIndexes {
+		return apierr.Newf(apierr.LimitExceeded,
+			"Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit of %d", table.MaxGlobalIndexes)
+	}
 	if err := checkIndexes(d); err != nil {
 		return err
 	}
@@ -141,15 +145,20 @@ func createIndex(d *table.Descriptor, in *wire.CreateGlobalSecondaryIndexAction,
 	if d.Index(name) != nil {
 		return apierr.Invalid("Attempting to create an index which already exists")
 	}
-	x, err := globalIndex(&globalSpec{name, in.KeySchema, in.Projection, in.ProvisionedThroughput,
-		in.OnDemandThroughput, in.WarmThroughput}, defined, d.BillingMode)
-	if err != nil {
+	if len(defined) == 0 {
+		return apierr.Invalid("One or more parameter values were invalid: AttributeDefinitions is not specified for index: %s", name)
+	}
+	x := table.Index{Name: name, Status: table.Creating, Backfilling: true}
+	var err error
+	if x.Key, err = keySchema(in.KeySchema, defined, table.MaxKeyParts); err != nil {
+		return err
+	}
+	if err := globalIndex(d, &x, &globalSpec{in.Projection, in.ProvisionedThroughput, in.OnDemandThroughput, in.WarmThroughput, true}); err != nil {
 		return err
 	}
 	if err := refuseRedefined(d, &x, defined); err != nil {
 		return err
 	}
-	x.Backfilling = true
 	d.Globals = append(d.Globals, x)
 	return nil
 }
@@ -157,7 +166,7 @@ func createIndex(d *table.Descriptor, in *wire.CreateGlobalSecondaryIndexAction,
 // deleteIndex leaves an index out: the catalog keeps it, DELETING, until it is
 // gone.
 func deleteIndex(d *table.Descriptor, name string) error {
-	x, err := globalOf(d, name)
+	x, err := globalOf(d, name, "delete")
 	if err != nil {
 		return err
 	}
@@ -169,22 +178,23 @@ func deleteIndex(d *table.Descriptor, name string) error {
 }
 
 func (c *call) updateIndex(d *table.Descriptor, in *wire.UpdateGlobalSecondaryIndexAction) error {
-	x, err := globalOf(d, in.IndexName.Value)
+	x, err := globalOf(d, in.IndexName.Value, "update")
 	if err != nil {
 		return err
 	}
-	if in.OnDemandThroughput != nil {
-		x.OnDemand = onDemand(in.OnDemandThroughput)
+	k := &throughputSetting{region: d.Region, billing: d.BillingMode, index: x.Name, units: x.Throughput}
+	if x.OnDemand, err = k.onDemand(in.OnDemandThroughput, x.OnDemand); err != nil {
+		return err
 	}
-	if in.WarmThroughput != nil {
-		x.Warm = warmThroughput(in.WarmThroughput)
+	if x.Warm, err = k.warm(in.WarmThroughput, x.Warm); err != nil {
+		return err
 	}
 	if in.ProvisionedThroughput == nil {
 		return nil
 	}
 	if d.BillingMode == payPerRequest {
-		return apierr.Invalid("One or more parameter values were invalid: "+
-			"ProvisionedThroughput should not be specified for index: %s when BillingMode is PAY_PER_REQUEST", x.Name)
+		return apierr.Invalid("One or more parameter values were invalid: The only Updates for index: %s when "+
+			"TableThroughputMode is PAY_PER_REQUEST can be to OnDemandThroughput, WarmThroughput", x.Name)
 	}
 	t, err := throughput(in.ProvisionedThroughput)
 	if err != nil {
@@ -197,15 +207,25 @@ func (c *call) updateIndex(d *table.Descriptor, in *wire.UpdateGlobalSecondaryIn
 			"Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.",
 			x.Name, x.Throughput.Read, t.Read, x.Throughput.Write, t.Write)
 	}
+	if err := k.checkUnits(t); err != nil {
+		return err
+	}
+	x.Warm = k.raised(x.Warm)
 	c.setThroughput(&x.Throughput, t)
+	k.units = x.Throughput
+	x.Warm = k.raised(x.Warm)
 	return nil
 }
 
-func globalOf(d *table.Descriptor, name string) (*table.Index, error) {
+// globalOf finds a global index that is to be updated or deleted.
+func globalOf(d *table.Descriptor, name, verb string) (*table.Index, error) {
 	for i := range d.Globals {
 		if d.Globals[i].Name == name {
 			return &d.Globals[i], nil
 		}
+	}
+	if d.Index(name) != nil {
+		return nil, apierr.Invalid("Cannot %s an index that is not a GlobalSecondaryIndex: %s", verb, name)
 	}
 	return nil, apierr.Newf(apierr.ResourceNotFound, "Requested resource not found: Index %s for table %s", name, d.Name)
 }

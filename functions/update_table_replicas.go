@@ -9,14 +9,11 @@ import (
 
 // replicaUpdates turns ReplicaUpdates into what the home region's job carries
 // out.
-func replicaUpdates(d *table.Descriptor, in []wire.ReplicationGroupUpdate) ([]regionnode.ReplicaUpdate, error) {
+func replicaUpdates(in []wire.ReplicationGroupUpdate) ([]regionnode.ReplicaUpdate, error) {
 	var out []regionnode.ReplicaUpdate
 	for i := range in {
 		u, err := replicaUpdate(&in[i])
 		if err != nil {
-			return nil, err
-		}
-		if err := checkReplica(d, &u, out); err != nil {
 			return nil, err
 		}
 		out = append(out, u)
@@ -43,7 +40,7 @@ func replicaUpdate(in *wire.ReplicationGroupUpdate) (u regionnode.ReplicaUpdate,
 	if in.Disassociate != nil {
 		return u, apierr.Invalid("One or more parameter values were invalid: Disassociate is not supported in ReplicaUpdates")
 	}
-	if given == 0 {
+	if given == 0 || u.Action == "Update" && overridesNothing(&u.Replica) {
 		return u, apierr.Invalid("There are no actions specified in the Replica Update Action of the request.")
 	}
 	if given != 1 {
@@ -75,24 +72,7 @@ func readOverride(p *wire.ProvisionedThroughputOverride, o *wire.OnDemandThrough
 	return provisioned, onDemand
 }
 
-// checkReplica refuses what contradicts the replica set, or an earlier update of
-// the same request.
-func checkReplica(d *table.Descriptor, u *regionnode.ReplicaUpdate, earlier []regionnode.ReplicaUpdate) error {
-	region := u.Replica.Region
-	for i := range earlier {
-		if earlier[i].Replica.Region == region {
-			return apierr.Invalid("One or more parameter values were invalid: "+
-				"Multiple ReplicaUpdates for the same region: %s", region)
-		}
-	}
-	exists := region == d.Region || d.Replica(region) != nil
-	switch {
-	case u.Action == "Create" && exists:
-		return apierr.Invalid("Failed to create a the new replica of table with name: ‘%s’ because one or more replicas "+
-			"already existed as tables.", d.Name)
-	case u.Action != "Create" && !exists:
-		return apierr.Invalid("Update global table operation failed because one or more replicas were not part of the global "+
-			"table. Please retry the request without these replicas: [%s].", region)
-	}
-	return nil
+// overridesNothing tells an update of a replica that says nothing but its region.
+func overridesNothing(r *table.Replica) bool {
+	return r.KMSKey == "" && r.TableClass == "" && r.ReadOverride == nil && r.OnDemandRead == nil && len(r.Indexes) == 0
 }

@@ -156,7 +156,7 @@ func TestUpdatesCompareAndSet(t *testing.T) {
 	finish(t, c)
 	seen := *describe(t, c, "t")
 	first, second := seen, seen
-	first.Protected = true
+	first.Protected, first.Class = true, "STANDARD_INFREQUENT_ACCESS"
 	d, err := c.UpdateTable(t.Context(), &regionnode.UpdateTableRequest{Descriptor: first})
 	if err != nil || d.Status != table.Updating || d.Generation <= seen.Generation {
 		t.Fatalf("updated: %+v, %v", d, err)

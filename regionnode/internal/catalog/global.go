@@ -39,6 +39,10 @@ func (c *Catalog) updateReplicas(ctx context.Context, r *regionnode.UpdateTableR
 func (c *Catalog) oneReplicaUpdate(list []regionnode.ReplicaUpdate) (regionnode.ReplicaUpdate, error) {
 	u := list[0]
 	for _, other := range list[1:] {
+		// The same again is one (DDB-TABLE-224).
+		if same(other, u) {
+			continue
+		}
 		if other.Action != u.Action {
 			return u, apierr.Invalid("Update table operation with more than one type of replica actions not allowed.")
 		}
@@ -172,7 +176,7 @@ func (c *Catalog) checkThere(ctx context.Context, d *table.Descriptor, action, r
 	case action == "Create":
 		return replicaExists(d.Name)
 	case there.Protected:
-		return apierr.Invalid("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
+		return apierr.Invalid("Cannot delete table %s in region %s because it has deletion protection enabled. Disable deletion protection first.", d.Name, region)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (t *txn) updatable(row *tableRow, d *table.Descriptor, seen uint64) error {
 		return apierr.Newf(apierr.ResourceInUse, "Attempt to change a resource which is still in use: Table is being updated: %s", old.Name)
 	}
 	if old.Global != nil && !same(old.Stream, d.Stream) {
-		return apierr.Invalid("Disabling Stream is not allowed for a Global Table replica")
+		return apierr.Invalid("One or more parameter values were invalid: Disabling Stream is not allowed for a Global Table replica.")
 	}
 	return nil
 }
@@ -66,6 +66,8 @@ func (t *txn) free(row *tableRow, d *table.Descriptor) error {
 	err := inUse(row.Descriptor)
 	switch {
 	case err == nil, row.Descriptor.Status == table.Updating && quiet(row.Descriptor, d):
+		return nil
+	case row.Descriptor.Status == table.Updating && row.Job == 0 && quietOrProtected(row.Descriptor, d):
 		return nil
 	case row.Job != 0:
 		return apierr.New(apierr.ResourceInUse, "The resource which you are attempting to change is in use.")
@@ -81,7 +83,7 @@ func (t *txn) updateTable(row *tableRow, d *table.Descriptor) (*table.Descriptor
 	next := *row
 	next.Descriptor = d
 	d.Generation = old.Generation + 1
-	if !quiet(old, d) {
+	if !calm(old, d) {
 		d.Status = table.Updating
 	}
 	t.labelStream(d)
@@ -169,8 +171,31 @@ func (t *txn) dropIndex(id table.ID) error {
 }
 
 // quiet tells whether two descriptors differ at most in what DynamoDB changes
-// without an UPDATING table: tags, TTL, policy, counts.
-func quiet(a, b *table.Descriptor) bool {
+// whatever else is under way: tags, TTL, policy, counts.
+func quiet(a, b *table.Descriptor) bool { return sameBut(a, b, func(*table.Descriptor) {}) }
+
+// quietOrProtected is quiet, or a change of deletion protection, which a table
+// that is UPDATING admits, but for its replicas (DDB-TABLE-064, 227).
+func quietOrProtected(a, b *table.Descriptor) bool {
+	return sameBut(a, b, func(d *table.Descriptor) { d.Protected = false })
+}
+
+// calm tells whether an update from a to b leaves the table ACTIVE: that of deletion
+// protection, encryption, bounds of on-demand requests, warm throughput and the
+// capacity of indexes does (DDB-TABLE-410).
+func calm(a, b *table.Descriptor) bool {
+	return sameBut(a, b, func(d *table.Descriptor) {
+		d.Protected, d.Encryption, d.OnDemand, d.Warm = false, nil, nil, nil
+		for i := range d.Globals {
+			x := &d.Globals[i]
+			x.Throughput, x.OnDemand, x.Warm = table.Throughput{}, nil, nil
+		}
+	})
+}
+
+// sameBut compares two descriptors without what is always changed quietly and
+// what forget takes away.
+func sameBut(a, b *table.Descriptor, forget func(*table.Descriptor)) bool {
 	hush := func(d *table.Descriptor) *table.Descriptor {
 		d = clone(d)
 		d.Generation, d.Status, d.Tags, d.TTL, d.Policy, d.Items, d.Bytes = 0, "", nil, nil, "", 0, 0
@@ -180,6 +205,7 @@ func quiet(a, b *table.Descriptor) bool {
 				list[i].Items, list[i].Bytes = 0, 0
 			}
 		}
+		forget(d)
 		return d
 	}
 	return same(hush(a), hush(b))
