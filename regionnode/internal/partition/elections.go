@@ -149,7 +149,7 @@ func (h *Host) PeersChanged(nodes []table.NodeID) {
 		p.inbox.mu.Lock()
 		p.inbox.peers = true
 		p.inbox.mu.Unlock()
-		h.scheduler.notify(p)
+		h.scheduler.notifyLater(p)
 	}
 }
 

@@ -252,7 +252,7 @@ func (h *Host) open(spec *Spec, recovered bool) (*Partition, error) {
 		h.ticked[spec.ID] = p
 	}
 	h.mu.Unlock()
-	h.scheduler.notify(p)
+	h.scheduler.notifyLater(p)
 	return p, nil
 }
 

@@ -429,7 +429,7 @@ func (p *Partition) tick() {
 	p.inbox.mu.Lock()
 	p.inbox.ticks = min(p.inbox.ticks+1, maxTicks)
 	p.inbox.mu.Unlock()
-	p.host.scheduler.notify(p)
+	p.host.scheduler.notifyLater(p)
 }
 
 // close ends the replica and waits until nothing of it runs any more.
