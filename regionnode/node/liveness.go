@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"antipode/regionnode/internal/keys"
@@ -80,6 +82,45 @@ func (n *Node) keepLiveness() {
 		n.liveness.Receive(b)
 	})
 	n.upkeep(n.beat)
+	n.upkeep(n.passNews)
+}
+
+// news are nodes about which something has changed, for who looks over the
+// partitions: beats must not wait while thousands of them are looked over.
+type news struct {
+	wake  flag
+	mu    sync.Mutex
+	nodes []table.NodeID
+}
+
+func (w *news) add(nodes []table.NodeID) {
+	w.mu.Lock()
+	for _, id := range nodes {
+		if !slices.Contains(w.nodes, id) {
+			w.nodes = append(w.nodes, id)
+		}
+	}
+	w.mu.Unlock()
+	w.wake.raise()
+}
+
+func (w *news) take() []table.NodeID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := w.nodes
+	w.nodes = nil
+	return out
+}
+
+func (n *Node) passNews(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.news.wake:
+			n.partitions.PeersChanged(n.news.take())
+		}
+	}
 }
 
 func (n *Node) beat(ctx context.Context) {
@@ -104,7 +145,7 @@ func (n *Node) beat(ctx context.Context) {
 		}
 		n.sendBeats(peers)
 		if len(news) > 0 {
-			n.partitions.PeersChanged(news)
+			n.news.add(news)
 		}
 	}
 }

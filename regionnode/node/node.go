@@ -40,6 +40,7 @@ type Node struct {
 	gossip     *gossip.Pool
 	partitions *partition.Host
 	liveness   *liveness.Monitor // nil where no partition has several replicas
+	news       news
 	registry   *catalog.Client
 	// catalog and controller work while the system partition is led here.
 	catalog    *catalog.Catalog
@@ -92,7 +93,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err := config.fill(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	n := &Node{config: config, started: time.Now(), relink: make(flag, 1), reindex: make(flag, 1), recatalog: make(flag, 1)}
+	n := &Node{config: config, started: time.Now(), relink: make(flag, 1), reindex: make(flag, 1), recatalog: make(flag, 1), news: news{wake: make(flag, 1)}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.metrics = newMetrics(n)
 	for _, step := range []func(context.Context) error{
@@ -339,7 +340,7 @@ func (n *Node) openLinks(context.Context) error {
 	var err error
 	n.links, err = newLinks(link.Config{
 		Region: n.config.Region, Transport: transport, Logger: n.config.Log, Shipped: n.metrics.shipped,
-	}, n.partitions.Partitions, n.relink)
+	}, n.partitions.Led, n.relink)
 	if err != nil {
 		return err
 	}
