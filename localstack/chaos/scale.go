@@ -2,18 +2,13 @@ package chaos
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
-
-	"antipode/regionnode/node"
 )
 
 // Scale is what a region costs that has many partitions and nothing to do.
@@ -30,6 +25,12 @@ type Scale struct {
 	// the last of them had another leader.
 	Orphans  int
 	Failover time.Duration
+	// Opened is how long it took from the start of that node's process until it
+	// held its replicas again, Restored how much longer until it led as many
+	// partitions as before and no group ticked any more. Back is what its process
+	// had cost by then: seconds of processor time, and memory.
+	Opened, Restored time.Duration
+	Back             Cost
 }
 
 // Cost is what one process uses.
@@ -49,12 +50,14 @@ func (s *Scale) String() string {
 	}
 	fmt.Fprintf(&b, "\nall nodes: %.1f %% of a core, %d MB; functions: %.1f %%, %d MB", 100*all.CPU, all.Resident>>20, 100*s.Functions.CPU, s.Functions.Resident>>20)
 	fmt.Fprintf(&b, "\nkill of a node: %d partitions had another leader within %v", s.Orphans, s.Failover.Round(time.Millisecond))
+	fmt.Fprintf(&b, "\nits return: open within %v, leads %d again and all asleep %v later, after %.1f s of a core, with %d MB",
+		s.Opened.Round(time.Millisecond), s.Orphans, s.Restored.Round(time.Millisecond), s.Back.CPU, s.Back.Resident>>20)
 	return b.String()
 }
 
 // MeasureScale makes tables of c.Partitions partitions each, waits until all
 // groups sleep, looks what the processes cost over a while, and then kills a
-// node.
+// node and starts it again.
 func MeasureScale(ctx context.Context, c Config, tables int, over time.Duration) (*Scale, error) {
 	c.fill()
 	began := time.Now()
@@ -74,9 +77,7 @@ func (r *region) scale(ctx context.Context, c *Config, tables int, over time.Dur
 	}
 	s := &Scale{Partitions: tables * c.Partitions, Created: time.Since(began)}
 	began = time.Now()
-	asleep := func() bool {
-		return !slices.ContainsFunc(r.statuses(ctx), func(s *node.Status) bool { return s == nil || s.Awake > 0 })
-	}
+	asleep := func() bool { return r.crew(ctx).asleep() }
 	if err := r.until(ctx, "all groups sleep", asleep); err != nil {
 		return s, err
 	}
@@ -87,7 +88,7 @@ func (r *region) scale(ctx context.Context, c *Config, tables int, over time.Dur
 	if !asleep() {
 		return s, errors.New("groups woke up with nothing to do")
 	}
-	return s, r.orphan(ctx, s)
+	return s, r.bury(ctx, s)
 }
 
 // measure fills in what the processes cost over a while.
@@ -149,56 +150,6 @@ func costOf(pid int) (Cost, error) {
 		}
 	}
 	return Cost{CPU: float64(n[0]+n[1]) / clockTicks, Resident: n[2] * uint64(os.Getpagesize())}, nil
-}
-
-// orphan kills the node that leads most and waits until the others lead
-// everything.
-func (r *region) orphan(ctx context.Context, s *Scale) error {
-	members, err := r.members(ctx)
-	if err != nil {
-		return err
-	}
-	nodes, victim, total := r.nodes(), 0, 0
-	led := map[string]int{}
-	for _, m := range members {
-		led[m.Name] = m.Led
-		total += max(m.Led, 0)
-	}
-	for i, n := range nodes {
-		if led[n.Name] > led[nodes[victim].Name] {
-			victim = i
-		}
-	}
-	s.Orphans = led[nodes[victim].Name]
-	began := time.Now()
-	if err := r.signal(victim, syscall.SIGKILL); err != nil {
-		return err
-	}
-	return r.until(ctx, "all partitions have another leader", func() bool {
-		members, err := r.members(ctx)
-		s.Failover = time.Since(began)
-		left := total
-		for _, m := range members {
-			if m.Name != nodes[victim].Name {
-				left -= max(m.Led, 0)
-			}
-		}
-		return err == nil && left <= 0
-	})
-}
-
-// members are the region's nodes as its catalog knows them. Unlike statuses, it
-// costs nothing that grows with the number of partitions.
-func (r *region) members(ctx context.Context) ([]node.RegionMember, error) {
-	body, err := r.command(ctx, http.MethodGet, "/nodes", nil)
-	if err != nil {
-		return nil, err
-	}
-	var all node.Members
-	if err := json.Unmarshal(body, &all); err != nil {
-		return nil, fmt.Errorf("members: %w", err)
-	}
-	return all.Nodes, nil
 }
 
 // createNamed makes one more table and waits for it.
