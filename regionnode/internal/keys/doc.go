@@ -5,7 +5,7 @@
 // Keys compare as bytes. Integers are big-endian and of fixed width, so byte
 // order is numeric order. The map, in key order:
 //
-//	01 | name                                          node-local facts (Identity, ClockBound, NodeEpoch, Broken, …)
+//	01 | name                                          node-local facts (Identity, ClockBound, NodeEpoch, Broken, SyncedGroups, …)
 //	01 | replica/ | partition                          what the node remembers of its replicas of a partition
 //	02 | partition                                     partition descriptor: range, epoch, members, settings
 //	03 | partition | 01                                raft hard state

@@ -58,6 +58,7 @@ const (
 	identityName   = "identity"
 	clockBoundName = "clock-bound"
 	nodeEpochName  = "node-epoch"
+	syncedName     = "synced"
 	brokenName     = "broken/"
 	replicaName    = "replica/"
 )
@@ -87,6 +88,9 @@ func BrokenPartition(key []byte) (table.PartitionID, bool) {
 
 // NodeEpoch counts the node's starts.
 func NodeEpoch() []byte { return local(nodeEpochName) }
+
+// SyncedGroups counts the groups of appends that were synced.
+func SyncedGroups() []byte { return local(syncedName) }
 
 // ReplicaPast holds what the node remembers of its replicas of a partition, also
 // when none is left.

@@ -56,7 +56,8 @@ func (s *Store) Syncs() uint64 { return s.loop.syncs.Load() }
 // appendLoop is one goroutine that turns everything queued during the last sync
 // into one batch and one sync (I1).
 type appendLoop struct {
-	db *pebble.DB
+	db   *pebble.DB
+	mark *mark
 
 	mu      sync.Mutex
 	wake    sync.Cond
@@ -69,8 +70,8 @@ type appendLoop struct {
 	err   error        // set by the first failure: later groups cannot be trusted
 }
 
-func (l *appendLoop) start(db *pebble.DB) {
-	l.db = db
+func (l *appendLoop) start(db *pebble.DB, m *mark) {
+	l.db, l.mark = db, m
 	l.wake.L = &l.mu
 	l.stopped = make(chan struct{})
 	go l.run()
@@ -142,7 +143,14 @@ func (l *appendLoop) write(group []Append) error {
 	if b.Empty() {
 		return nil
 	}
-	if err := b.Commit(pebble.Sync); err != nil {
+	err := l.mark.number(b)
+	if err == nil {
+		err = b.Commit(pebble.Sync)
+	}
+	if err == nil {
+		err = l.mark.write(l.mark.groups + 1)
+	}
+	if err != nil {
 		l.err = fmt.Errorf("sync group of %d appends: %w", len(group), err)
 		return l.err
 	}

@@ -61,7 +61,8 @@ type Store struct {
 	incoming atomic.Uint64         // Incomings so far
 }
 
-// Open opens the store, or makes it when the directory is empty.
+// Open opens the store, or makes it when the directory is empty. A corruption
+// error (pebble.IsCorruptionError) also says that acknowledged writes are lost.
 func Open(cfg Config) (*Store, error) {
 	if cfg.FS == nil {
 		cfg.FS = vfs.Default
@@ -81,7 +82,11 @@ func Open(cfg Config) (*Store, error) {
 	s.db = db
 	opts.EnsureDefaults()
 	s.tables = opts.MakeWriterOptions(len(opts.Levels)-1, db.TableFormat())
-	s.loop.start(db)
+	m, err := openMark(db, cfg.FS, cfg.Dir)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", cfg.Dir, err), db.Close())
+	}
+	s.loop.start(db, m)
 	return s, nil
 }
 
@@ -148,7 +153,7 @@ func (l logger) Fatalf(format string, args ...any) {
 // iterator may be open.
 func (s *Store) Close() error {
 	s.loop.stop()
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.db.Close(), s.loop.mark.file.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
