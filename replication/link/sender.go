@@ -286,12 +286,6 @@ func (s *sender) settle(ctx context.Context, r result) error {
 		s.acked = end
 		s.confirmed = later(s.confirmed, closed)
 	}
-	var again []*flight
-	for _, f := range s.win.flights {
-		if f.state == failed {
-			again = append(again, f)
-		}
-	}
 	s.mu.Unlock()
 	if s.cfg.Shipped != nil {
 		s.cfg.Shipped(Shipment{
@@ -299,12 +293,21 @@ func (s *sender) settle(ctx context.Context, r result) error {
 			Latency: time.Duration(now.UnixNano() - r.f.oldest),
 		})
 	}
-	if !s.ctl.Pause {
-		for _, f := range again {
+	s.resend(ctx)
+	return nil
+}
+
+// resend launches what has failed when nothing fails any more; a pause puts it
+// off to its end.
+func (s *sender) resend(ctx context.Context) {
+	if s.failing || s.ctl.Pause {
+		return
+	}
+	for _, f := range s.win.flights {
+		if f.state == failed {
 			s.launch(ctx, f)
 		}
 	}
-	return nil
 }
 
 // succeed ends a back-off; mu is held.

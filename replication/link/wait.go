@@ -27,6 +27,7 @@ func (s *sender) wait(ctx context.Context) bool {
 	case <-s.ctlChange:
 		s.control()
 		s.hasten(0)
+		s.resend(ctx)
 	case <-back:
 		s.hasten(s.cfg.RetryMin)
 	case <-s.nextAlarm():
