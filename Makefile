@@ -6,7 +6,7 @@ PKGS    := ./functions/... ./regionnode/... ./replication/... ./localstack/...
 LDFLAGS := -s -w
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench conformance check-indexes conformance-global conformance-spread chaos failover repair upgrade powercut defects scale fuzz clean
+.PHONY: help build run test race lint bench conformance check-indexes conformance-global conformance-spread chaos simulation failover repair upgrade powercut defects scale fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,15 @@ lint: ## golangci-lint, gofmt, vet and the folders' import rules
 	$(GO) vet $(PKGS)
 	@out=$$(gofmt -l functions regionnode replication localstack .ci); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) tool -modfile=.ci/lint/go.mod golangci-lint run $(PKGS)
+
+simulation: SEEDS = 10000
+simulation: ## SEEDS simulations of several regions, from seed FIRST on, in two processes
+	@mkdir -p $(BIN)
+	$(GO) test -c -o $(BIN)/simulation ./replication/replicationtest
+	@half=$$(( $(SEEDS) / 2 )); first=$(or $(FIRST),1); \
+	$(BIN)/simulation -test.run TestSimulations -test.timeout 0 -test.v -seeds $$half -seed $$first & one=$$!; \
+	$(BIN)/simulation -test.run TestSimulations -test.timeout 0 -test.v -seeds $$(( $(SEEDS) - half )) -seed $$(( first + half )); two=$$?; \
+	wait $$one && exit $$two
 
 bench: build ## floors, product and replication lag, in one run; table on stdout, JSON in bin/bench.json
 	$(BIN)/antipode bench --json-file $(BIN)/bench.json $(ARGS)

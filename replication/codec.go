@@ -63,11 +63,19 @@ func DecodeContext(b []byte) (c Context, rest []byte, err error) {
 	return c, b, nil
 }
 
-const recordFields = 9
+// Records of cause Lost have the fields of their verdict after the others.
+const (
+	recordFields  = 9
+	verdictFields = 3
+)
 
 // AppendRecord adds r's msgpack form to dst.
 func AppendRecord(dst []byte, r *Record) []byte {
-	dst = appendArray(dst, recordFields)
+	fields := recordFields
+	if r.Verdict != nil {
+		fields += verdictFields
+	}
+	dst = appendArray(dst, fields)
 	dst = appendUint(dst, r.Sequence)
 	dst = appendBytes(dst, r.Key)
 	dst = appendVersion(dst, r.Version)
@@ -79,7 +87,13 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	dst = appendBool(dst, r.Delete)
 	dst = appendBytes(dst, r.Old)
 	dst = appendBytes(dst, r.New)
-	return appendString(dst, r.Transaction)
+	dst = appendString(dst, r.Transaction)
+	if v := r.Verdict; v != nil {
+		dst = appendVersion(dst, v.Loser)
+		dst = appendVersion(dst, v.Winner)
+		dst = appendBool(dst, v.WinnerDelete)
+	}
+	return dst
 }
 
 // DecodeRecord reads a record off the front of b. The record's bytes share
@@ -146,13 +160,25 @@ func (r *reader) record(rec *Record) {
 	rec.Old = r.bytes()
 	rec.New = r.bytes()
 	rec.Transaction = r.string()
+	if rec.Cause == Lost && r.err == nil {
+		if extra < verdictFields {
+			r.fail(errors.New("verdict is missing"))
+			return
+		}
+		rec.Verdict = &Verdict{Loser: r.version(), Winner: r.version(), WinnerDelete: r.bool()}
+		extra -= verdictFields
+	}
 	r.skip(extra)
 }
 
 // RecordSize is about how many bytes AppendRecord adds for r; never less than
 // its images and key.
 func RecordSize(r *Record) int {
-	return 48 + len(r.Key) + len(r.Old) + len(r.New) + len(r.Transaction) + 32*len(r.Context)
+	n := 48
+	if r.Verdict != nil {
+		n += 64
+	}
+	return n + len(r.Key) + len(r.Old) + len(r.New) + len(r.Transaction) + 32*len(r.Context)
 }
 
 const versionFields = 3

@@ -3,14 +3,19 @@ package replication
 import (
 	"slices"
 	"strings"
-
-	"antipode/replication/hlc"
 )
+
+// everywhere stands for all regions in a context: a write where deletions up to
+// a floor are forgotten has seen all up to there (I6). It sorts first.
+const everywhere Region = ""
 
 // Includes tells whether a write with this context had seen v: the newest time
 // it knew of v's region is v's or later. Everything has seen the zero Version.
 func (c Context) Includes(v Version) bool {
-	if v.IsZero() {
+	if v.Time.IsZero() {
+		return true
+	}
+	if len(c) > 0 && c[0].Region == everywhere && !c[0].Time.Less(v.Time) {
 		return true
 	}
 	i, ok := c.find(v.Region)
@@ -27,9 +32,13 @@ func (c Context) With(v Version) Context {
 	out := slices.Clone(c)
 	if ok {
 		out[i].Time = v.Time
+	} else {
+		out = slices.Insert(out, i, ContextEntry{v.Region, v.Time})
+	}
+	if v.Region != everywhere {
 		return out
 	}
-	return slices.Insert(out, i, ContextEntry{v.Region, v.Time})
+	return slices.DeleteFunc(out, func(e ContextEntry) bool { return e.Region != everywhere && !v.Time.Less(e.Time) })
 }
 
 // Merge is what c and o have seen together: for each region the newer time. It
@@ -40,16 +49,6 @@ func (c Context) Merge(o Context) Context {
 		out = out.With(Version{Time: e.Time, Region: e.Region})
 	}
 	return out
-}
-
-// Forget is c without the times at or before floor, which count as seen
-// anyway. It keeps contexts short once regions have left or fallen silent.
-func (c Context) Forget(floor hlc.Timestamp) Context {
-	gone := func(e ContextEntry) bool { return !floor.Less(e.Time) }
-	if !slices.ContainsFunc(c, gone) {
-		return c
-	}
-	return slices.DeleteFunc(slices.Clone(c), gone)
 }
 
 func (c Context) find(r Region) (int, bool) {

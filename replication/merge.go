@@ -16,25 +16,25 @@ type Value struct {
 }
 
 // Follow is the context of a local write that replaces held: what held had
-// seen, and held itself. The context of the zero Value is empty.
-func Follow(held Value) Context {
+// seen, and held itself. The zero Value may be a deletion that is remembered no
+// more, with everything at or before the floor under which deletions are dropped
+// here (I6); such a write has seen all of that. Zero for no floor.
+func Follow(held Value, floor hlc.Timestamp) Context {
 	if held.Version.IsZero() {
-		return nil
+		var none Context
+		return none.With(Version{Time: floor, Region: everywhere})
 	}
 	return held.Context.With(held.Version)
 }
 
 // Conflicts tells whether winner replaced, or kept out, loser without having
 // seen it: loser is a lost write. Not so when there was nothing to lose, when
-// both are deletes, when they are one write, or when loser is at or below the
-// floor, which counts as seen by every write.
-func Conflicts(winner, loser Value, floor hlc.Timestamp) bool {
+// both are deletes, or when they are one write.
+func Conflicts(winner, loser Value) bool {
 	switch {
 	case loser.Version.IsZero(), winner.Version == loser.Version:
 		return false
 	case winner.Delete && loser.Delete:
-		return false
-	case !floor.Less(loser.Version.Time):
 		return false
 	}
 	return !winner.Context.Includes(loser.Version)

@@ -12,6 +12,7 @@ const (
 	ByReplica                  // applied from another region; never shipped again (I5)
 	ByTransaction              // a committed transaction's write
 	Unchanged                  // wrote the image that was there; streams skip it
+	Lost                       // changed nothing: tells a write's fate, see Verdict; streams and indexes skip it
 )
 
 // Record is one change of one key as a partition's change log holds it and as
@@ -34,6 +35,8 @@ type Record struct {
 	New []byte
 	// Transaction is the id of the transaction that wrote, empty for none.
 	Transaction string
+	// Verdict is set exactly when Cause is Lost.
+	Verdict *Verdict
 }
 
 // Context maps regions to the newest time seen from each, sorted by region.

@@ -34,13 +34,21 @@ var contexts = rapid.Custom(func(t *rapid.T) Context {
 })
 
 var records = rapid.Custom(func(t *rapid.T) Record {
+	r := plainRecords.Draw(t, "record")
+	if r.Cause == Lost {
+		r.Verdict = &Verdict{versions.Draw(t, "loser"), versions.Draw(t, "winner"), rapid.Bool().Draw(t, "winner deletes")}
+	}
+	return r
+})
+
+var plainRecords = rapid.Custom(func(t *rapid.T) Record {
 	image := rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOfN(rapid.Byte(), 0, 300))
 	return Record{
 		Sequence:    rapid.Uint64().Draw(t, "sequence"),
 		Key:         image.Draw(t, "key"),
 		Version:     versions.Draw(t, "version"),
 		Context:     contexts.Draw(t, "context"),
-		Cause:       Cause(rapid.Uint8().Draw(t, "cause")),
+		Cause:       rapid.OneOf(rapid.Just(Lost), rapid.Map(rapid.Uint8(), func(c uint8) Cause { return Cause(c) })).Draw(t, "cause"),
 		Delete:      rapid.Bool().Draw(t, "delete"),
 		Old:         image.Draw(t, "old"),
 		New:         image.Draw(t, "new"),
@@ -119,10 +127,11 @@ func TestContexts(t *testing.T) {
 		if !slices.IsSortedFunc(m, func(x, y ContextEntry) int { return strings.Compare(string(x.Region), string(y.Region)) }) {
 			t.Fatalf("%v is not sorted", m)
 		}
-		f := m.Forget(v.Time)
-		for _, e := range m {
-			if kept := f.Includes(Version{e.Time, e.Region}); kept != v.Time.Less(e.Time) && !(e.Time.IsZero() && e.Region == "") {
-				t.Fatalf("forgetting %v keeps %v: %v", v.Time, e, kept)
+		if f := m.With(Version{v.Time, everywhere}); !v.Time.IsZero() {
+			for _, e := range m {
+				if !f.Includes(Version{e.Time, e.Region}) || !f.Includes(Version{v.Time, "nobody"}) {
+					t.Fatalf("%v does not include %v", f, e)
+				}
 			}
 		}
 		if !cmp.Equal(a, before) {
@@ -138,27 +147,29 @@ func TestContexts(t *testing.T) {
 func TestConflicts(t *testing.T) {
 	at := func(wall int64, r Region) Version { return Version{hlc.Timestamp{Wall: wall}, r} }
 	base := Value{Version: at(1, "eu")}
-	follows := Value{Version: at(2, "us"), Context: Follow(base)}
+	follows := Value{Version: at(2, "us"), Context: Follow(base, hlc.Timestamp{})}
 	blind := Value{Version: at(3, "ap")}
 	del, otherDel := blind, follows
 	del.Delete, otherDel.Delete = true, true
+	over := func(floor int64) Value {
+		return Value{Version: at(9, "ap"), Context: Follow(Value{}, hlc.Timestamp{Wall: floor})}
+	}
 	for _, c := range []struct {
 		name          string
 		winner, loser Value
-		floor         int64
 		want          bool
 	}{
-		{"a write that read what it replaced", follows, base, 0, false},
-		{"a write that knew nothing", blind, follows, 0, true},
-		{"knows the grandparent through its parent", Value{Version: at(4, "ap"), Context: Follow(follows)}, base, 0, false},
-		{"nothing was there", blind, Value{}, 0, false},
-		{"the same write again", blind, blind, 0, false},
-		{"two deletes", del, otherDel, 0, false},
-		{"a delete over a put", del, follows, 0, true},
-		{"at the floor", blind, follows, 2, false},
-		{"above the floor", blind, follows, 1, true},
+		{"a write that read what it replaced", follows, base, false},
+		{"a write that knew nothing", blind, follows, true},
+		{"knows the grandparent through its parent", Value{Version: at(4, "ap"), Context: Follow(follows, hlc.Timestamp{})}, base, false},
+		{"nothing was there", blind, Value{}, false},
+		{"the same write again", blind, blind, false},
+		{"two deletes", del, otherDel, false},
+		{"a delete over a put", del, follows, true},
+		{"at the floor under which deletions are forgotten", over(2), follows, false},
+		{"above that floor", over(1), follows, true},
 	} {
-		if got := Conflicts(c.winner, c.loser, hlc.Timestamp{Wall: c.floor}); got != c.want {
+		if got := Conflicts(c.winner, c.loser); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -205,7 +216,11 @@ func TestLibraryAgrees(t *testing.T) {
 		if err := msgpack.Unmarshal(AppendRecord(nil, &r), &any); err != nil {
 			t.Fatal(err)
 		}
-		if len(any) != recordFields || any[8] != r.Transaction || any[5] != r.Delete {
+		want := recordFields
+		if r.Cause == Lost {
+			want += verdictFields
+		}
+		if len(any) != want || any[8] != r.Transaction || any[5] != r.Delete {
 			t.Fatalf("read as %v", any)
 		}
 		type message struct{ V Version }
@@ -276,6 +291,54 @@ func TestGoldenBytes(t *testing.T) {
 	const version = "18fae27693b4000000000003" + "75732d656173742d31" + "00"
 	if got := AppendVersion(nil, golden[0].Version); version != hex.EncodeToString(got) {
 		t.Fatalf("compact version %x", got)
+	}
+}
+
+// A verdict's bytes, as a release writes them.
+func TestGoldenVerdict(t *testing.T) {
+	held := Value{Version: Version{hlc.Timestamp{Wall: 1}, "eu"}, Context: Context{{"us", hlc.Timestamp{Wall: 2}}}}
+	winner := Value{Version: Version{hlc.Timestamp{Wall: 3, Logical: 4}, "us"}, Delete: true}
+	r := held.Verdict([]byte("k"), []byte("image"), winner, Version{hlc.Timestamp{Wall: 5}, "eu"})
+	const want = "9c00c4016b930500a26575919302" + "00a2757305c2c0c405696d616765a0" + "930100a26575" + "930304a27573" + "c3"
+	enc := AppendRecord(nil, r)
+	if got := hex.EncodeToString(enc); got != want {
+		t.Fatalf("%s, want %s", got, want)
+	}
+	back, _, err := DecodeRecord(enc)
+	if err != nil || !cmp.Equal(&back, r) {
+		t.Fatalf("%v, %v", back, err)
+	}
+	enc[0] = 0x90 | recordFields
+	if _, _, err := DecodeRecord(enc); err == nil {
+		t.Fatal("a record of cause Lost without a verdict is accepted")
+	}
+}
+
+func TestProvisionalEntries(t *testing.T) {
+	at := func(wall int64) Version { return Version{hlc.Timestamp{Wall: wall}, "eu"} }
+	first := Value{Version: at(1)}
+	second := Value{Version: at(2), Context: Follow(first, hlc.Timestamp{})}
+	entry := Entry{Verdict: Verdict{Loser: second.Version}, Context: second.Context}
+	for name, c := range map[string]struct {
+		ledger    Ledger
+		discarded Value
+		want      bool
+	}{
+		"nothing is known":                {nil, first, true},
+		"the origin has spoken":           {Ledger{entry}, second, false},
+		"a write in the ledger had seen":  {Ledger{entry}, first, false},
+		"the ledger's write had not seen": {Ledger{entry}, Value{Version: at(3)}, true},
+	} {
+		if got := c.ledger.Provisional(c.discarded); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if entry.Settled(Follow(second, hlc.Timestamp{})) {
+		t.Error("a verdict of the origin was settled")
+	}
+	entry.Provisional = true
+	if !entry.Settled(Follow(second, hlc.Timestamp{})) || entry.Settled(second.Context) {
+		t.Error("a provisional entry ends exactly with what had seen its write")
 	}
 }
 

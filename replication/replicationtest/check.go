@@ -3,6 +3,8 @@ package replicationtest
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"antipode/replication"
 	"antipode/replication/hlc"
@@ -37,12 +39,14 @@ func (sim *simulation) withForeign(from replication.Region, b *link.Batch) *link
 
 // disk is what a region would hold after a crash now.
 type disk struct {
-	cells map[string]cell
-	floor hlc.Timestamp
-	logs  [][][]entry
+	cells  map[string]cell
+	ledger map[string]replication.Ledger
+	floor  hlc.Timestamp
+	logs   [][][]entry
 }
 
-func (r *region) durable() disk {
+// journal is what the region's disk holds now.
+func (r *region) journal() []op {
 	r.mu.Lock()
 	journal := r.disk
 	l := r.life
@@ -52,13 +56,21 @@ func (r *region) durable() disk {
 		journal = l.store.journal[:l.store.synced:l.store.synced]
 		l.store.mu.Unlock()
 	}
-	s := newStore(r.parts, journal, nil, nil, NoBug)
-	d := disk{cells: map[string]cell{}, floor: s.floor}
+	return journal
+}
+
+// restored is a store as it would be after a crash now.
+func (r *region) restored() *store { return newStore(r.name, r.parts, r.journal(), nil, nil, NoBug) }
+
+func (r *region) durable() disk {
+	s := r.restored()
+	d := disk{cells: map[string]cell{}, ledger: map[string]replication.Ledger{}, floor: s.floor}
 	for _, p := range s.parts {
 		d.logs = append(d.logs, p.log)
 		for k, c := range p.cells {
 			d.cells[k] = c
 		}
+		maps.Copy(d.ledger, p.ledger)
 	}
 	return d
 }
@@ -66,6 +78,11 @@ func (r *region) durable() disk {
 // has tells whether nothing more is to be done here about r: its key holds the
 // same or a greater version, or did so when its tombstone was dropped.
 func (d disk) has(r *replication.Record) bool {
+	if r.Cause == replication.Lost {
+		return slices.ContainsFunc(d.ledger[string(r.Key)], func(e replication.Entry) bool {
+			return !e.Provisional && e.Loser == r.Verdict.Loser
+		})
+	}
 	c, ok := d.cells[string(r.Key)]
 	if !ok {
 		return !d.floor.Less(r.Version.Time)
@@ -130,7 +147,7 @@ func (sim *simulation) checkConverged() error {
 		for _, log := range disks[name].logs {
 			for _, gen := range log {
 				for _, e := range gen {
-					if e.rec.Version.Region == name && e.rec.Version.Compare(want[string(e.rec.Key)].Version) > 0 {
+					if e.rec.Cause != replication.Lost && e.rec.Version.Region == name && e.rec.Version.Compare(want[string(e.rec.Key)].Version) > 0 {
 						want[string(e.rec.Key)] = e.rec
 					}
 				}

@@ -15,6 +15,10 @@
 //     exactly the greatest version that any region made durable, so no
 //     acknowledged write is lost and nothing that was deleted comes back, though
 //     tombstones are dropped meanwhile (I6);
+//   - every region's ledger of conflicts holds exactly the writes that were lost,
+//     entry by entry, with nothing provisional left. Which those are is computed
+//     from the regions' journals alone: a write is lost when at its origin it is
+//     replaced by one that does not descend from it;
 //   - nothing went to the dead letters.
 //
 // Options.Bug breaks a rule on purpose, to prove that the checks notice.

@@ -70,7 +70,7 @@ func (r *region) start() error {
 	}
 	rng := rand.New(rand.NewPCG(r.rng.Uint64(), 0))
 	l := &life{
-		region: r, clock: clock, store: newStore(r.parts, disk, clock, rng, r.sim.opts.Bug),
+		region: r, clock: clock, store: newStore(r.name, r.parts, disk, clock, rng, r.sim.opts.Bug),
 		inbound: marks{},
 	}
 	jitter := struct {

@@ -26,6 +26,11 @@ const (
 	IgnoreVersions          // the last to arrive wins
 	CloseEarly              // a closed time covers versions still to come
 	ForgetFloor             // tombstones are dropped and nothing keeps older writes out
+	ForgetVerdicts          // a region keeps only verdicts of its own
+	BlindVerdicts           // a write counts as lost though the one that replaced it had seen it
+	DropEarly               // tombstones are dropped without asking the peers
+	DropUnjudged            // tombstones are dropped before it is known whether they were lost
+	VerdictElsewhere        // verdicts on what other regions wrote
 )
 
 // Options of one simulation.
@@ -52,7 +57,7 @@ type simulation struct {
 	mu      sync.Mutex
 	err     error
 	acked   map[string]replication.Version // the greatest acknowledged of each key
-	reports map[replication.Region]hlc.Timestamp
+	reports map[replication.Region]standing
 }
 
 // Report says what a simulation did.
@@ -61,6 +66,8 @@ type Report struct {
 	// Dropped tombstones, and records kept out because their key's may have been.
 	Dropped, Late    int
 	Shipped, Retries uint64
+	// Lost writes, each of which is in every region's ledger.
+	Lost int
 }
 
 // Simulate runs one simulation and answers with the first rule found broken. Call
@@ -69,10 +76,7 @@ func Simulate(opts Options) (Report, error) {
 	if opts.Duration == 0 {
 		opts.Duration = 2 * time.Second
 	}
-	sim := &simulation{
-		opts: opts, regions: map[replication.Region]*region{},
-		acked: map[string]replication.Version{}, reports: map[replication.Region]hlc.Timestamp{},
-	}
+	sim := newSimulation(opts)
 	rng := sim.rand("simulation")
 	sim.names = []replication.Region{"ap-northeast-1", "eu-west-1", "sa-east-1", "us-east-1", "us-west-2"}[:2+rng.IntN(4)]
 	for _, name := range sim.names {
@@ -87,6 +91,13 @@ func Simulate(opts Options) (Report, error) {
 		return report, fmt.Errorf("seed %d: %w", opts.Seed, err)
 	}
 	return report, nil
+}
+
+func newSimulation(opts Options) *simulation {
+	return &simulation{
+		opts: opts, regions: map[replication.Region]*region{},
+		acked: map[string]replication.Version{}, reports: map[replication.Region]standing{},
+	}
 }
 
 func (sim *simulation) run() (report Report, err error) {
@@ -131,6 +142,9 @@ func (sim *simulation) run() (report Report, err error) {
 			report.Retries += st.Retries
 		}
 	}
+	if report.Lost, err = sim.checkLedgers(); err != nil {
+		return report, err
+	}
 	return report, sim.failure()
 }
 
@@ -144,7 +158,7 @@ func (sim *simulation) client(ctx context.Context, r *region) (writes int) {
 		if l == nil {
 			continue
 		}
-		v, err := l.store.write(context.WithoutCancel(ctx), r.name, key, value, del)
+		v, err := l.store.write(context.WithoutCancel(ctx), key, value, del)
 		if err != nil {
 			continue
 		}
@@ -158,29 +172,50 @@ func (sim *simulation) client(ctx context.Context, r *region) (writes int) {
 	return writes
 }
 
+// A standing is what a region reports: up to when it has everything from every
+// peer, and what its clock said then.
+type standing struct{ has, at hlc.Timestamp }
+
 // collect drops tombstones by I6: below what this region has from every peer,
-// and every peer has reported to have.
+// and every peer has reported to have. A peer's writes that had not seen such a
+// deletion are older than the peer's report; only once they are here as well is
+// it known whether the deletion was lost.
 func (sim *simulation) collect(ctx context.Context, r *region) {
+	var floor, reported hlc.Timestamp
 	for sleep(ctx, 150*time.Millisecond) == nil {
 		l := r.current()
 		if l == nil {
 			continue
 		}
+		now := standing{l.has(), l.clock.Now()}
 		sim.mu.Lock()
-		sim.reports[r.name] = l.has()
-		floor := hlc.Timestamp{Wall: 1 << 62}
+		sim.reports[r.name] = now
+		least, newest := now.has, now.at
 		for _, name := range sim.names {
-			if t := sim.reports[name]; t.Less(floor) {
-				floor = t
+			s := sim.reports[name]
+			if s.has.Less(least) {
+				least = s.has
+			}
+			if newest.Less(s.at) {
+				newest = s.at
 			}
 		}
 		sim.mu.Unlock()
+		switch {
+		case sim.opts.Bug == DropUnjudged:
+			floor = least
+		case sim.opts.Bug == DropEarly:
+			floor = now.at
+		case now.has.Less(reported):
+			continue
+		}
 		l.store.mu.Lock()
 		rises := l.store.floor.Less(floor)
 		l.store.mu.Unlock()
 		if rises {
 			_ = l.store.do(ctx, op{floor: floor}) // fails only when the region is down
 		}
+		floor, reported = least, newest
 	}
 }
 

@@ -2,6 +2,8 @@ package replicationtest
 
 import (
 	"flag"
+	"fmt"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +31,9 @@ func TestSimulations(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\nagain: go test ./replication/replicationtest -run TestSimulations -seeds 1 -seed %d -duration %s", err, seed, *duration)
 		}
+		if done := seed - *first + 1; done%500 == 0 {
+			fmt.Fprintf(os.Stderr, "%d of %d seeds from %d\n", done, *seeds, *first)
+		}
 		sum.Regions += r.Regions
 		sum.Writes += r.Writes
 		sum.Crashes += r.Crashes
@@ -36,9 +41,10 @@ func TestSimulations(t *testing.T) {
 		sum.Dropped += r.Dropped
 		sum.Shipped += r.Shipped
 		sum.Retries += r.Retries
+		sum.Lost += r.Lost
 	}
 	t.Logf("%d seeds from %d: %+v", *seeds, *first, sum)
-	if sum.Writes == 0 || sum.Shipped == 0 || *seeds >= 50 && (sum.Crashes == 0 || sum.Retries == 0 || sum.Dropped == 0 || sum.Late == 0) {
+	if sum.Writes == 0 || sum.Shipped == 0 || sum.Lost == 0 || *seeds >= 50 && (sum.Crashes == 0 || sum.Retries == 0 || sum.Dropped == 0 || sum.Late == 0) {
 		t.Fatalf("too little happened: %+v", sum)
 	}
 }
@@ -49,6 +55,8 @@ func TestChecksNoticeBugs(t *testing.T) {
 		ShipForeign: "ship foreign records", AcknowledgeUnsent: "acknowledge what was not sent",
 		AcknowledgeUnsynced: "acknowledge before the disk has it", IgnoreVersions: "ignore versions",
 		CloseEarly: "close time too early", ForgetFloor: "forget the floor",
+		ForgetVerdicts: "keep only the own side of the ledger", BlindVerdicts: "call a seen write lost",
+		DropEarly: "drop tombstones early", VerdictElsewhere: "give verdicts on others' writes",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(40) {

@@ -33,6 +33,7 @@ type entry struct {
 // positions.
 type part struct {
 	cells     map[string]cell
+	ledger    map[string]replication.Ledger
 	log       [][]entry // generation i+1, i+2, …
 	positions map[replication.Region]replication.Position
 	changed   chan struct{}
@@ -42,6 +43,8 @@ type part struct {
 type op struct {
 	part     int
 	record   *replication.Record // set key and log it
+	verdict  *replication.Record // log it only
+	note     *note
 	position *replication.Position
 	peer     replication.Region
 	roll     bool // close the log generation, begin the next
@@ -51,9 +54,10 @@ type op struct {
 // A store is one life of a region's storage. What is not synced when it is
 // killed is lost: the next life starts from the journal's synced prefix.
 type store struct {
-	bug   Bug
-	clock *hlc.Clock
-	rng   *rand.Rand // guarded by mu
+	region replication.Region
+	bug    Bug
+	clock  *hlc.Clock
+	rng    *rand.Rand // guarded by mu
 
 	mu      sync.Mutex
 	dead    bool
@@ -65,11 +69,11 @@ type store struct {
 	dropped int
 }
 
-func newStore(parts int, journal []op, clock *hlc.Clock, rng *rand.Rand, bug Bug) *store {
-	s := &store{clock: clock, rng: rng, bug: bug}
+func newStore(region replication.Region, parts int, journal []op, clock *hlc.Clock, rng *rand.Rand, bug Bug) *store {
+	s := &store{region: region, clock: clock, rng: rng, bug: bug}
 	for range parts {
 		s.parts = append(s.parts, &part{
-			cells: map[string]cell{}, log: [][]entry{nil},
+			cells: map[string]cell{}, ledger: map[string]replication.Ledger{}, log: [][]entry{nil},
 			positions: map[replication.Region]replication.Position{}, changed: make(chan struct{}),
 		})
 	}
@@ -91,12 +95,17 @@ func (s *store) apply(o op) {
 	s.journal = append(s.journal, o)
 	p := s.parts[o.part]
 	switch {
-	case o.record != nil:
-		r := *o.record
-		gen := &p.log[len(p.log)-1]
-		r.Sequence = uint64(len(*gen)) + 1
-		*gen = append(*gen, entry{r, len(s.journal) - 1})
-		p.cells[string(r.Key)] = cell{r.Version, r.Context, r.Delete, string(r.New)}
+	case o.record != nil || o.note != nil:
+		if r := o.record; r != nil {
+			s.log(p, *r)
+			p.cells[string(r.Key)] = cell{r.Version, r.Context, r.Delete, string(r.New)}
+		}
+		if o.verdict != nil {
+			s.log(p, *o.verdict)
+		}
+		if o.note != nil {
+			p.amend(o.note)
+		}
 	case o.position != nil:
 		p.positions[o.peer] = *o.position
 	case o.roll:
@@ -112,6 +121,13 @@ func (s *store) apply(o op) {
 			}
 		}
 	}
+}
+
+// log appends r to the newest generation; mu is held.
+func (s *store) log(p *part, r replication.Record) {
+	gen := &p.log[len(p.log)-1]
+	r.Sequence = uint64(len(*gen)) + 1
+	*gen = append(*gen, entry{r, len(s.journal) - 1})
 }
 
 // sync makes everything up to the journal's present end durable.
@@ -149,7 +165,7 @@ func (s *store) synchronise(upTo int) error {
 
 // write is a client's write; it returns when it is durable. The version is set
 // even when it is not.
-func (s *store) write(ctx context.Context, region replication.Region, key, value string, del bool) (replication.Version, error) {
+func (s *store) write(ctx context.Context, key, value string, del bool) (replication.Version, error) {
 	s.mu.Lock()
 	if s.dead {
 		s.mu.Unlock()
@@ -162,8 +178,8 @@ func (s *store) write(ctx context.Context, region replication.Region, key, value
 		return replication.Version{}, err
 	}
 	rec := &replication.Record{
-		Key: []byte(key), Version: replication.Version{Time: s.clock.Now(), Region: region},
-		Context: replication.Follow(replication.Value{Version: held.version, Context: held.context}),
+		Key: []byte(key), Version: replication.Version{Time: s.clock.Now(), Region: s.region},
+		Context: replication.Follow(held.fact(), s.floor),
 		Delete:  del, Old: []byte(held.value),
 	}
 	if !del {
@@ -189,13 +205,12 @@ func (s *store) merge(ctx context.Context, recs []replication.Record) error {
 		}
 		i := s.partOf(r.Key)
 		held, present := s.parts[i].cells[string(r.Key)]
-		if !present && !s.floor.Less(r.Version.Time) && s.bug != ForgetFloor {
+		if !present && r.Cause != replication.Lost && !s.floor.Less(r.Version.Time) && s.bug != ForgetFloor {
 			s.late++
 			continue
 		}
-		if replication.Wins(r.Version, held.version) || s.bug == IgnoreVersions && r.Version != held.version {
-			r.Cause = replication.ByReplica
-			s.apply(op{part: i, record: &r})
+		if o := s.take(i, held, r); o != nil {
+			s.apply(*o)
 		}
 	}
 	s.mu.Unlock()
