@@ -47,6 +47,7 @@ type Node struct {
 	controller *controller.Controller
 	host       *host
 	links      *links
+	linkView   linkView
 	letters    *deadLetters
 	// corruptible is partitions, for the store's goroutines.
 	corruptible atomic.Pointer[partition.Host]
@@ -97,7 +98,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.metrics = newMetrics(n)
 	for _, step := range []func(context.Context) error{
-		n.openStore, n.openNetwork, n.identify, n.openLiveness, n.openPartitions, n.openCatalog, n.openLinks, n.openIndexes, n.openCounts, n.openStreams, n.openExpiry, n.openScrub, n.openTransactions, n.serve, n.register, n.openAdmin,
+		n.openStore, n.openNetwork, n.identify, n.openLiveness, n.openPartitions, n.openCatalog, n.openLinks, n.openReplication, n.openIndexes, n.openCounts, n.openStreams, n.openExpiry, n.openScrub, n.openTransactions, n.serve, n.register, n.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(n.corruptStore(err), n.Close())
