@@ -17,8 +17,8 @@ func does[I wire.Input](run func(c *call, in I) error) operation {
 	return operation{func(c *call, in wire.Input) error { return run(c, in.(I)) }}
 }
 
-// operations lists every operation of DynamoDB and of DynamoDB Streams,
-// alphabetically.
+// operations lists every operation of DynamoDB, of DynamoDB Streams and of our
+// own, alphabetically.
 var operations = [...]operation{
 	wire.BatchExecuteStatement:               does(batchExecuteStatement),
 	wire.BatchGetItem:                        does(batchGetItem),
@@ -42,6 +42,7 @@ var operations = [...]operation{
 	wire.DescribeImport:                      {},
 	wire.DescribeKinesisStreamingDestination: does(describeKinesisStreamingDestination),
 	wire.DescribeLimits:                      does(describeLimits),
+	wire.DescribeReplication:                 does(describeReplication),
 	wire.DescribeStream:                      does(describeStream),
 	wire.DescribeTable:                       does(describeTable),
 	wire.DescribeTableReplicaAutoScaling:     does(describeTableReplicaAutoScaling),

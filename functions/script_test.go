@@ -21,9 +21,10 @@ import (
 
 const testRegion = "us-east-1"
 
-// TestScripts runs testdata/scripts: each command is an operation, its input the
-// request's body, its output the answer's status and body. Each file has a
-// region of its own: one node in memory, whose tables have three partitions.
+// TestScripts runs testdata/scripts: each command is an operation, DynamoDB's or
+// ours, its input the request's body, its output the answer's status and body.
+// Each file has a region of its own: one node in memory, whose tables have three
+// partitions.
 //
 // Commands besides the operations:
 //
@@ -80,7 +81,11 @@ func runCommand(t *testing.T, h *Handler, d *datadriven.TestData) string {
 	if d.HasArg("repeat") {
 		body = unfold(t, body)
 	}
-	w := post(h, "DynamoDB_20120810."+d.Cmd, "", body)
+	target := "DynamoDB_20120810." + d.Cmd
+	if _, ok := wire.ParseTarget(target); !ok {
+		target = "Antipode_20261122." + d.Cmd
+	}
+	w := post(h, target, "", body)
 	if d.HasArg("count") {
 		var want string
 		d.ScanArgs(t, "count", &want)
@@ -88,7 +93,7 @@ func runCommand(t *testing.T, h *Handler, d *datadriven.TestData) string {
 			if time.Now().After(end) {
 				t.Fatalf("never %s items: %s", want, w.Body)
 			}
-			w = post(h, "DynamoDB_20120810."+d.Cmd, "", body)
+			w = post(h, target, "", body)
 		}
 	}
 	checkHeaders(t, w)

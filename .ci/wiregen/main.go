@@ -1,6 +1,6 @@
 // Command wiregen writes functions/wire/zz_*.go: the shapes, decoders and
-// constraints of DynamoDB's API model, as botocore publishes it. Run it from
-// the module's root. It knows the model's JSON and the quirks that the service
+// constraints of DynamoDB's API model, as botocore publishes it, and of our own
+// operations' model, which is in the same form. Run it from the module's root. It knows the model's JSON and the quirks that the service
 // has beyond its model (quirks.go); it knows nothing of the service's behaviour.
 //
 //	go run ./.ci/wiregen                      fetch the pinned botocore with pip, write
@@ -24,6 +24,10 @@ const botocore = "1.44.5"
 
 // target is where the generated files live, from the module's root.
 const target = "functions/wire"
+
+// own is the model of the operations that DynamoDB does not have, laid out as
+// botocore's data directory is.
+const own = target + "/model/antipode/2026-11-22/service-2.json"
 
 func main() {
 	check := flag.Bool("check", false, "compare with the files in place instead of writing them")

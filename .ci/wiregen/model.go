@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// model is both services' operations and the shapes that their inputs reach.
+// model is all services' operations and the shapes that their inputs reach.
 type model struct {
 	Operations []operation // by name
 	Structs    []*structure
@@ -102,16 +102,20 @@ type serviceFile struct {
 	Shapes map[string]*shape `json:"shapes"`
 }
 
-// load reads both models below botocore's data directory.
+// load reads both models below botocore's data directory, and our own.
 func load(data string) (*model, error) {
 	m := &model{shapes: map[string]*shape{}}
-	for _, service := range []string{"dynamodb", "dynamodbstreams"} {
-		f, err := readService(filepath.Join(data, service, "2012-08-10", "service-2.json"))
+	for _, path := range []string{
+		filepath.Join(data, "dynamodb", "2012-08-10", "service-2.json"),
+		filepath.Join(data, "dynamodbstreams", "2012-08-10", "service-2.json"),
+		own,
+	} {
+		f, err := readService(path)
 		if err != nil {
 			return nil, err
 		}
 		if err := m.add(f); err != nil {
-			return nil, fmt.Errorf("%s: %w", service, err)
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	sort.Slice(m.Operations, func(i, j int) bool { return m.Operations[i].Name < m.Operations[j].Name })
@@ -148,7 +152,7 @@ func readGzip(path string) ([]byte, error) {
 	return io.ReadAll(z)
 }
 
-// add merges one service in. Both models define some shapes, which must agree.
+// add merges one service in. The models share some shapes, which must agree.
 func (m *model) add(f *serviceFile) error {
 	for name, s := range f.Shapes {
 		switch have := m.shapes[name]; {

@@ -9,7 +9,8 @@
 //	op, ok := wire.ParseTarget(header)  // "DynamoDB_20120810.PutItem" → wire.PutItem
 //	in, err := wire.Decode(op, body)    // *wire.PutItemInput; err is a finished *apierr.Error
 //
-// Every operation X of both services (DynamoDB and DynamoDB Streams) has a
+// Every operation X of DynamoDB, of DynamoDB Streams and of our own service, whose
+// model is model/antipode (in botocore's layout, so that SDKs can load it), has a
 // constant X and a struct XInput. Members are named as in the model:
 //
 //   - string, enum, boolean, number, timestamp: Opt[T] with Set and Value; a
