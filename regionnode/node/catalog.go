@@ -92,7 +92,7 @@ func (n *Node) startCatalog() error {
 		Splits: catalog.SplitLimits{Bytes: int64(n.config.Splits.Size), Load: uint32(n.config.Splits.Load)},
 		Nodes: &nodes{local: n.host, remote: func(row catalog.Node) controller.Host {
 			n.addresses.set(row.ID, row.Addr)
-			return controller.RemoteHost(n.pool, row.Addr)
+			return controller.RemoteHost(n.pool, row.Name, row.Addr)
 		}},
 	})
 	if err != nil {

@@ -311,3 +311,45 @@ func TestANodeIsDrained(t *testing.T) {
 		t.Fatalf("a removed node came back: %v", err)
 	}
 }
+
+// TestANodeComesToTheAddressOfAnother ends one of four nodes for good, and has a
+// new one with an empty disk come to its addresses before anybody has missed it.
+// The old one is gone for everybody all the same: the region takes it out, and
+// what is meant for it, such as the end of its replicas, does not reach the new
+// one, which holds its part in the end.
+func TestANodeComesToTheAddressOfAnother(t *testing.T) {
+	b := newBand(t, 4)
+	end := b.load()
+	b.until("the region is at rest", func() error { return b.rest() })
+	listen := b.nodes[2].rpcAddr
+	b.stop(2)
+	b.disks[2] = vfs.NewMem()
+	config := b.config(2)
+	config.Name, config.Listen, config.BootstrapExpect = "another", listen, 0
+	var err error
+	if b.nodes[2], err = Start(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	b.until("the old node is taken out", func() error {
+		if err := b.nodes[0].nodeAction(t.Context(), "n2", "remove"); err != nil {
+			return err
+		}
+		members, err := b.nodes[0].Members(t.Context())
+		if err == nil && slices.ContainsFunc(members.Nodes, func(m RegionMember) bool { return m.Name == "n2" }) {
+			err = errors.New("it is still a member")
+		}
+		return err
+	})
+	b.until("everything has three replicas", func() error { return b.rest() })
+	end()
+	for _, i := range []int{0, 1, 3} {
+		if err := b.nodes[0].nodeAction(t.Context(), b.nodes[i].config.Name, "drain"); err != nil {
+			t.Fatal(err)
+		}
+		b.until("a node is drained", func() error { return b.rest(i) })
+		if err := b.nodes[0].nodeAction(t.Context(), b.nodes[i].config.Name, "undrain"); err != nil {
+			t.Fatal(err)
+		}
+		b.read()
+	}
+}

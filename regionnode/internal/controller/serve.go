@@ -83,15 +83,21 @@ func handleDone[Req any](s *rpc.Server, method string, f func(context.Context, *
 	rpc.Handle(s, method, func(ctx context.Context, r *Req) (*empty, error) { return &empty{}, f(ctx, r) })
 }
 
-// RemoteHost is the Host of the node at addr.
-func RemoteHost(p *rpc.Pool, addr string) Host { return &remoteHost{p, addr} }
+// RemoteHost is the Host of the node of that name at addr. What is meant for it
+// reaches no other one that has come to its address: that would be taken for
+// alive in its place, and have its replicas destroyed. With an empty name, whoever
+// answers is meant.
+func RemoteHost(p *rpc.Pool, name, addr string) Host { return &remoteHost{p, name, addr} }
 
 type remoteHost struct {
-	pool *rpc.Pool
-	addr string
+	pool       *rpc.Pool
+	name, addr string
 }
 
 func callHost[Req, Resp any](ctx context.Context, h *remoteHost, method string, r *Req) (*Resp, error) {
+	if h.name != "" {
+		ctx = rpc.ToNode(ctx, h.name)
+	}
 	return rpc.Call[Req, Resp](ctx, h.pool, h.addr, method, r)
 }
 

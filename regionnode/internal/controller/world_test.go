@@ -654,7 +654,7 @@ func (n hookedNodes) Host(catalog.Node) Host {
 	if n.r.w.pool != nil {
 		n.r.mu.RLock()
 		defer n.r.mu.RUnlock()
-		return RemoteHost(n.r.w.pool, n.r.addr)
+		return RemoteHost(n.r.w.pool, "", n.r.addr)
 	}
 	return &testHost{n.r, n.life}
 }

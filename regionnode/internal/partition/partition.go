@@ -399,7 +399,9 @@ func (p *Partition) Positions() map[replication.Region]replication.Position {
 // nothing to those who know it, even if its node holds another one by now: what
 // that one's raft would be taken to have, it has not.
 func (p *Partition) deliver(m *pb.Message, made uint32) {
-	if p.view().spec.gone(table.NodeID(m.GetFrom()), made) {
+	// A node can come to the address of one that is gone. Messages for that one speak
+	// of a log which this replica has not: to commit by them would be wrong.
+	if m.GetTo() != uint64(p.host.cfg.Node) || p.view().spec.gone(table.NodeID(m.GetFrom()), made) {
 		return
 	}
 	p.inbox.mu.Lock()

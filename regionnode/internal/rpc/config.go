@@ -10,8 +10,8 @@ import (
 )
 
 // Identity is who a process says it is in the handshake, and, under mutual TLS,
-// who its certificate says it is (see URI). Node is table.NodeID in hex for a
-// node, and free for others; an empty field is "not known yet", which a new
+// who its certificate says it is (see URI). Node is a node's name in its region,
+// and free for others; an empty field is "not known yet", which a new
 // node's or a function's Cluster may be.
 type Identity struct {
 	Cluster string `msgpack:"c,omitempty"`

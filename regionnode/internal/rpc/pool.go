@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -94,6 +95,9 @@ func (p *Pool) call(ctx context.Context, addr, method string, req []byte) ([]byt
 		s, err := p.session(ctx, addr, c)
 		if err != nil {
 			return nil, err
+		}
+		if want, ok := ctx.Value(nodeKey{}).(string); ok && s.peer.Node != want {
+			return nil, &Unreachable{addr, false, fmt.Errorf("node %q answers there, not %q", s.peer.Node, want)}
 		}
 		if !s.probe(ctx) {
 			continue
@@ -191,6 +195,16 @@ func classOf(ctx context.Context, size int) class {
 		return classBulk
 	}
 	return classCalls
+}
+
+// nodeKey marks a context of ToNode.
+type nodeKey struct{}
+
+// ToNode has ctx's calls made only to the node of that name (Identity.Node):
+// where another one answers, as on a machine that was installed anew or whose
+// address was given away, they fail as Unreachable and are not executed.
+func ToNode(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, nodeKey{}, name)
 }
 
 // classKey marks a context of Bulk or Snapshot.

@@ -326,6 +326,20 @@ func TestPeerKnowsWhoCalls(t *testing.T) {
 	}
 }
 
+// TestToNode calls a node by its address: another one that answers there is not
+// asked.
+func TestToNode(t *testing.T) {
+	s, addr := serve(t, Config{Self: Identity{Node: "new"}})
+	Handle(s, "Who", func(context.Context, *echo) (*echo, error) { return nil, nil })
+	p := dial(t, Config{})
+	for name, want := range map[string]bool{"new": true, "old": false} {
+		_, err := Call[echo, echo](ToNode(within(t), name), p, addr, "Who", &echo{})
+		if (err == nil) != want || err != nil && !NotExecuted(err) {
+			t.Errorf("a call to %s: %v", name, err)
+		}
+	}
+}
+
 func TestIdleConnectionsClose(t *testing.T) {
 	s, addr := serve(t, Config{})
 	p := dial(t, Config{IdleTimeout: time.Millisecond, KeepAlive: 5 * time.Millisecond})
