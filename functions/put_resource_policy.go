@@ -35,18 +35,42 @@ func putResourcePolicy(c *call, in *wire.PutResourcePolicyInput) error {
 // maxPolicy bounds a policy in bytes, white space and all.
 const maxPolicy = 20480
 
-// policyText is a policy as it is kept: without white space. Nothing else of it
-// is looked at.
+// policyText is a policy as it is kept: without white space. It must say
+// something; what it says is not looked at.
 func policyText(policy string) (string, error) {
 	if len(policy) > maxPolicy {
 		return "", apierr.Invalid("One or more parameter values were invalid: Maximum policy size of %d bytes exceeded", maxPolicy)
+	}
+	if strings.TrimSpace(policy) == "null" {
+		return "", apierr.Invalid("One or more parameter values were invalid: Invalid policy document: This text appears not to be a policy")
 	}
 	var short bytes.Buffer
 	if !strings.HasPrefix(strings.TrimSpace(policy), "{") || json.Compact(&short, []byte(policy)) != nil {
 		return "", apierr.Invalid("One or more parameter values were invalid: " +
 			"Invalid policy document: This policy contains invalid Json")
 	}
-	return short.String(), nil
+	return short.String(), checkPolicy(short.Bytes())
+}
+
+// checkPolicy refuses a policy that says nothing, in AWS's words (DDB-TABLE-457).
+func checkPolicy(policy []byte) error {
+	var doc struct {
+		Statement json.RawMessage
+	}
+	why := ""
+	switch err := json.Unmarshal(policy, &doc); {
+	case err != nil:
+		why = "This policy contains invalid Json"
+	case string(policy) == "{}":
+		why = "Syntax error at position (1,3)"
+	case string(doc.Statement) == "[]":
+		why = "Could not parse the policy: Statement is empty!"
+	case string(doc.Statement) == "[{}]", string(doc.Statement) == "{}":
+		why = "Missing required field Effect"
+	default:
+		return nil
+	}
+	return apierr.Invalid("One or more parameter values were invalid: Invalid policy document: %s", why)
 }
 
 // policyTable finds the table of a policy's ResourceArn.

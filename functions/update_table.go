@@ -8,6 +8,7 @@ import (
 )
 
 func updateTable(c *call, in *wire.UpdateTableInput) error {
+	dropEmpty(in)
 	if err := checkUpdate(in); err != nil {
 		return err
 	}
@@ -44,6 +45,29 @@ func updateTable(c *call, in *wire.UpdateTableInput) error {
 	}
 	c.answerUpdate(old, d, in)
 	return nil
+}
+
+// dropEmpty leaves an empty OnDemandThroughput or WarmThroughput out of an update
+// of something else, as AWS does (DDB-TABLE-456). Alone, which AWS answers with
+// InternalFailure, it is an update that changes nothing.
+func dropEmpty(in *wire.UpdateTableInput) {
+	others := in.BillingMode.Set || in.ProvisionedThroughput != nil || in.GlobalSecondaryIndexUpdates != nil ||
+		in.StreamSpecification != nil || in.SSESpecification != nil || in.ReplicaUpdates != nil || in.TableClass.Set ||
+		in.DeletionProtectionEnabled.Set
+	if (others || in.OnDemandThroughput != nil) && in.WarmThroughput != nil && emptyWarm(in.WarmThroughput) {
+		in.WarmThroughput = nil
+	}
+	if (others || in.WarmThroughput != nil) && in.OnDemandThroughput != nil && emptyDemand(in.OnDemandThroughput) {
+		in.OnDemandThroughput = nil
+	}
+}
+
+func emptyWarm(w *wire.WarmThroughput) bool {
+	return !w.ReadUnitsPerSecond.Set && !w.WriteUnitsPerSecond.Set
+}
+
+func emptyDemand(o *wire.OnDemandThroughput) bool {
+	return !o.MaxReadRequestUnits.Set && !o.MaxWriteRequestUnits.Set
 }
 
 // admit refuses an update of a table that is in the middle of something else.
@@ -266,27 +290,12 @@ func (c *call) changeUnits(d *table.Descriptor, in *wire.UpdateTableInput) error
 		return err
 	}
 	d.Warm = k.raised(d.Warm)
-	c.setThroughput(&d.Throughput, t)
+	if err := c.changeThroughput(&d.Throughput, t); err != nil {
+		return err
+	}
 	k.units = d.Throughput
 	d.Warm = k.raised(d.Warm)
 	return nil
-}
-
-// setThroughput takes new units over and notes the times of the change.
-func (c *call) setThroughput(old *table.Throughput, t table.Throughput) {
-	now := c.now.UnixMilli()
-	if t.Read > old.Read || t.Write > old.Write {
-		old.LastIncrease = now
-	}
-	if t.Read < old.Read || t.Write < old.Write {
-		const day = 24 * 60 * 60 * 1000
-		if old.LastDecrease/day != now/day {
-			old.DecreasesToday = 0
-		}
-		old.LastDecrease = now
-		old.DecreasesToday++
-	}
-	old.Read, old.Write = t.Read, t.Write
 }
 
 // changeStream turns the stream on or off. A stream that is turned on again is a

@@ -71,6 +71,10 @@ func checkIndexUpdates(updates []wire.GlobalSecondaryIndexUpdate) error {
 			return apierr.Invalid("One or more parameter values were invalid: "+
 				"Only one global secondary index update per index is allowed simultaneously. Index: %s", given[0])
 		}
+		if u.Update != nil && u.Update.WarmThroughput != nil && emptyWarm(u.Update.WarmThroughput) {
+			return apierr.Invalid("One or more parameter values were invalid: WarmThroughput must have at least one of "+
+				"ReadUnitsPerSecond or WriteUnitsPerSecond specified for index: %s", given[0])
+		}
 		names[given[0]] = true
 	}
 	return nil
@@ -189,7 +193,8 @@ func (c *call) updateIndex(d *table.Descriptor, in *wire.UpdateGlobalSecondaryIn
 	if x.Warm, err = k.warm(in.WarmThroughput, x.Warm); err != nil {
 		return err
 	}
-	if in.ProvisionedThroughput == nil {
+	nothing := (in.OnDemandThroughput == nil || emptyDemand(in.OnDemandThroughput)) && in.WarmThroughput == nil
+	if in.ProvisionedThroughput == nil && (d.BillingMode != payPerRequest || !nothing) {
 		return nil
 	}
 	if d.BillingMode == payPerRequest {
@@ -211,7 +216,9 @@ func (c *call) updateIndex(d *table.Descriptor, in *wire.UpdateGlobalSecondaryIn
 		return err
 	}
 	x.Warm = k.raised(x.Warm)
-	c.setThroughput(&x.Throughput, t)
+	if err := c.changeThroughput(&x.Throughput, t); err != nil {
+		return err
+	}
 	k.units = x.Throughput
 	x.Warm = k.raised(x.Warm)
 	return nil

@@ -43,6 +43,10 @@ func replicaUpdate(in *wire.ReplicationGroupUpdate) (u regionnode.ReplicaUpdate,
 	if given == 0 || u.Action == "Update" && overridesNothing(&u.Replica) {
 		return u, apierr.Invalid("There are no actions specified in the Replica Update Action of the request.")
 	}
+	if u.Action == "Update" && u.Replica.KMSKey != "" {
+		// Whatever the key is: it is changed in the replica's own region (DDB-TABLE-309).
+		return u, apierr.Invalid("One or more parameter values were invalid: KMSMasterKeyId must be specified for each replica.")
+	}
 	if given != 1 {
 		return u, apierr.Invalid("One or more parameter values were invalid: " +
 			"Exactly one of Create, Update or Delete must be specified in each of ReplicaUpdates")

@@ -44,10 +44,10 @@ func (c *Catalog) oneReplicaUpdate(list []regionnode.ReplicaUpdate) (regionnode.
 			continue
 		}
 		if other.Action != u.Action {
-			return u, apierr.Invalid("Update table operation with more than one type of replica actions not allowed.")
+			return u, apierr.Invalid("Update table operation with more than one type of replica actions not allowed")
 		}
 		if other.Replica.Region != u.Replica.Region && u.Action != "Update" {
-			return u, apierr.Invalid("Update table operation with more than one create or delete replica actions not allowed.")
+			return u, apierr.Invalid("Update table operation with more than one create or delete replica actions not allowed")
 		}
 		if other.Replica.Region != u.Replica.Region {
 			return u, apierr.Invalid("Update table operation with more than one update replica action not allowed.")

@@ -174,7 +174,7 @@ func TestReplicaUpdatesAreRefusedAsAWSDoes(t *testing.T) {
 	_, cat, _ := a.now()
 	_, err := cat.UpdateTable(t.Context(), &regionnode.UpdateTableRequest{Descriptor: table.Descriptor{Name: "t"}, Replicas: []regionnode.ReplicaUpdate{
 		{Action: "Create", Replica: table.Replica{Region: west}}, {Action: "Create", Replica: table.Replica{Region: north}}}})
-	check(err, "Update table operation with more than one create or delete replica actions not allowed.")
+	check(err, "Update table operation with more than one create or delete replica actions not allowed")
 	if err := a.replicas("none", "Create", west); !apierr.Is(err, apierr.ResourceNotFound) {
 		t.Fatal(err)
 	}
