@@ -80,6 +80,7 @@ type run struct {
 	report  Report
 	acked   []string
 	sums    sums
+	gone    []string // replaced nodes that are still members
 }
 
 // Run makes one run; an error says what was wrong with the system under test.

@@ -34,6 +34,9 @@ var operations = []operation{
 		rest(ctx, r.span(random, 10*time.Second))
 		return r.order(ctx, v, "undrain")
 	}},
+	{"replace", func(ctx context.Context, r *run, random *rand.Rand) error {
+		return r.replace(ctx, r.victim(random))
+	}},
 }
 
 // mostPartitions bounds what splits make of the table: a run is about faults.
@@ -107,14 +110,18 @@ func (r *region) commandAt(ctx context.Context, method, url string, body []byte)
 	return text, err
 }
 
-// settle ends all drains and waits until nothing moves and nothing splits any
-// more, and every partition has all its replicas.
+// settle ends all drains, has the region forget who was replaced, and waits until
+// nothing moves and nothing splits any more, and every partition has all its
+// replicas.
 func (r *run) settle(ctx context.Context) error {
 	for i := range r.region.nodes() {
 		err := r.region.until(ctx, "no node is drained", func() bool { return r.order(ctx, i, "undrain") == nil })
 		if err != nil {
 			return err
 		}
+	}
+	if err := r.region.until(ctx, "no node that was replaced is a member", func() bool { return r.forget(ctx) }); err != nil {
+		return fmt.Errorf("%w: %v", err, r.gone)
 	}
 	why := ""
 	err := r.region.until(ctx, "all replicas are where they belong", func() bool {

@@ -17,6 +17,9 @@ import (
 // Cluster is a running set of regions.
 type Cluster struct {
 	config Config
+	plan   *layout
+	// replaced counts nodes that ReplaceNode exchanged.
+	replaced int
 
 	infoLock sync.Mutex
 	info     Info
@@ -56,6 +59,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.plan = plan
 	doors, err := c.listen()
 	if err != nil {
 		return err

@@ -32,6 +32,8 @@ type nodePlace struct {
 	RPC    string `json:"rpc"`
 	Gossip string `json:"gossip"`
 	Admin  string `json:"admin"`
+
+	joins bool // took another's place: it never starts a region
 }
 
 const layoutFile = "cluster.json"
@@ -115,10 +117,10 @@ func (l *layout) joins(place nodePlace) (seeds []string, expect int) {
 			continue
 		}
 		if n++; p.Name == place.Name {
-			if n <= l.Founders {
+			if n <= l.Founders && !place.joins {
 				expect = l.Founders
 			}
-			if l.Founders > 1 {
+			if l.Founders > 1 || place.joins {
 				continue
 			}
 			break

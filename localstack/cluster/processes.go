@@ -58,13 +58,9 @@ func (c *Cluster) startNodes(ctx context.Context, plan *layout, region string) (
 		if place.Region != region {
 			continue
 		}
-		args := c.nodeArgs(plan, place)
-		if c.config.NodeArgs != nil {
-			more, err := c.config.NodeArgs(place.Name, place.RPC)
-			if err != nil {
-				return nil, nil, fmt.Errorf("arguments of %s: %w", place.Name, err)
-			}
-			args = append(args, more...)
+		args, err := c.nodeArgs(plan, place)
+		if err != nil {
+			return nil, nil, err
 		}
 		p, err := c.begin(place.Name, "regionnode", args)
 		if err != nil {
@@ -98,7 +94,7 @@ func (c *Cluster) startNodes(ctx context.Context, plan *layout, region string) (
 	return info, seeds, nil
 }
 
-func (c *Cluster) nodeArgs(plan *layout, place nodePlace) []string {
+func (c *Cluster) nodeArgs(plan *layout, place nodePlace) ([]string, error) {
 	args := []string{
 		"--region", place.Region, "--name", place.Name, "--zone", place.Zone,
 		"--listen", place.RPC, "--admin", place.Admin, "--gossip", place.Gossip,
@@ -134,7 +130,14 @@ func (c *Cluster) nodeArgs(plan *layout, place nodePlace) []string {
 	for region, addrs := range plan.peers(place.Region) {
 		args = append(args, "--peer", string(region)+"="+strings.Join(addrs, ","))
 	}
-	return args
+	if c.config.NodeArgs != nil {
+		more, err := c.config.NodeArgs(place.Name, place.RPC)
+		if err != nil {
+			return nil, fmt.Errorf("arguments of %s: %w", place.Name, err)
+		}
+		args = append(args, more...)
+	}
+	return args, nil
 }
 
 // functionsName is what a region's functions are called among the processes.
