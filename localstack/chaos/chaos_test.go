@@ -52,7 +52,7 @@ func config(t *testing.T) Config {
 }
 
 // patience is what everything around the load of a run may take.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 func bounded(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
